@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * What stands behind the volume interface: a backend reaches the files of one
+ * volume in one epoch, by system calls (local.c) or over the wire (remote.c).
+ * It knows nothing of owners that change: when the way breaks or the epoch is
+ * over, it says CSV_E_LOST or CSV_E_STALE, and the virtual handle (handle.c)
+ * asks another backend.
+ *
+ * Operations on names and attributes are synchronous: smbd's VFS and csvd's
+ * worker threads both call them so. Data, flushes and xattr reads also exist
+ * asynchronously (tevent_req), since those are what smbd runs in parallel.
+ *
+ * Names: `name` is relative to `dir`, up to CSV_MAX_NAME bytes, may have
+ * several components, never begins with "/"; "" with a dir means the dir
+ * itself where noted. Resolution never leaves the volume ("..": not above the
+ * root, EXDEV; absolute symlinks: EXDEV) and never enters CSV_HIDDEN_DIR of
+ * the root (ENOENT; not listed).
+ *
+ * Memory: results are talloc children of the mem_ctx given. A csv_file is a
+ * talloc child of its backend's caller; talloc_free closes it (close errors
+ * are not reported: nothing relies on close for durability). Backends outlive
+ * their files: freeing a backend with open files is a bug (asserted).
+ *
+ * Blocking: local blocks in system calls; remote waits for the answer in
+ * poll(2) on its connection (and the wake descriptor, see csv_remote_params),
+ * completing other requests' answers into a queue that the event loop
+ * delivers later: no application callback runs inside a synchronous call.
+ */
+#ifndef _CSV_VOLUME_BACKEND_H_
+#define _CSV_VOLUME_BACKEND_H_
+
+#include <talloc.h>
+#include <tevent.h>
+#include "csv_file.h"
+
+struct csv_backend;
+struct csv_file;
+
+struct csv_backend_ops {
+	const char *name; /* "local", "remote" */
+
+	/* The root directory as CSV_O_PATH file; belongs to the backend. */
+	struct csv_file *(*root)(struct csv_backend *b);
+
+	/*
+	 * Open or create. how: CSV_O_*. *st and *fh (each may be NULL) are
+	 * filled from the opened file, so that no second trip is needed.
+	 */
+	int (*open)(struct csv_backend *b,
+		    TALLOC_CTX *mem_ctx,
+		    const struct csv_cred *cred,
+		    struct csv_file *dir,
+		    const char *name,
+		    uint32_t how,
+		    uint32_t mode,
+		    struct csv_file **file,
+		    struct csv_stat *st,
+		    struct csv_fhandle *fh);
+	/*
+	 * Open by file handle as root, with exactly `how` (no CSV_O_ONCE
+	 * bits: EINVAL). ESTALE: the file is gone.
+	 */
+	int (*open_fh)(struct csv_backend *b,
+		       TALLOC_CTX *mem_ctx,
+		       const struct csv_fhandle *fh,
+		       uint32_t how,
+		       struct csv_file **file,
+		       struct csv_stat *st);
+
+	int (*fstat)(struct csv_file *file, struct csv_stat *st);
+	int (*statat)(struct csv_file *dir,
+		      const struct csv_cred *cred,
+		      const char *name,
+		      uint32_t flags,
+		      struct csv_stat *st,
+		      struct csv_fhandle *fh);
+	/* exactly one of (name == NULL: file itself) or (dir, name) */
+	int (*setattr)(struct csv_file *file,
+		       const struct csv_cred *cred,
+		       const char *name,
+		       const struct csv_setattr *attr,
+		       uint32_t flags);
+
+	/*
+	 * Entries after `cookie` (0: from the start; "." and ".." included,
+	 * CSV_HIDDEN_DIR not), about max_bytes of them, with attributes.
+	 * Cookies are valid across epochs for the same directory.
+	 */
+	int (*readdir)(struct csv_file *dir,
+		       TALLOC_CTX *mem_ctx,
+		       const struct csv_cred *cred,
+		       uint64_t cookie,
+		       uint32_t max_bytes,
+		       struct csv_dirlist **list);
+
+	int (*mkdir)(struct csv_file *dir,
+		     const struct csv_cred *cred,
+		     const char *name,
+		     uint32_t mode,
+		     uint32_t flags);
+	int (*mknod)(struct csv_file *dir,
+		     const struct csv_cred *cred,
+		     const char *name,
+		     uint32_t mode,
+		     uint64_t rdev,
+		     uint32_t flags);
+	int (*symlink)(struct csv_file *dir,
+		       const struct csv_cred *cred,
+		       const char *name,
+		       const char *target,
+		       uint32_t flags);
+	/* name "" reads the symlink that `dir` (CSV_O_PATH|NOFOLLOW) is */
+	int (*readlink)(struct csv_file *dir,
+			TALLOC_CTX *mem_ctx,
+			const struct csv_cred *cred,
+			const char *name,
+			char **target);
+	/* src_name "": hard link to the open file src_dir itself */
+	int (*link)(struct csv_file *src_dir,
+		    const char *src_name,
+		    struct csv_file *dst_dir,
+		    const char *dst_name,
+		    const struct csv_cred *cred,
+		    uint32_t flags);
+	int (*rename)(struct csv_file *src_dir,
+		      const char *src_name,
+		      struct csv_file *dst_dir,
+		      const char *dst_name,
+		      const struct csv_cred *cred,
+		      uint32_t flags);
+	/*
+	 * A regular file of which any handle may be open, on any node, is
+	 * kept in CSV_HIDDEN_DIR until the last one closes.
+	 */
+	int (*unlink)(struct csv_file *dir,
+		      const struct csv_cred *cred,
+		      const char *name,
+		      uint32_t flags);
+
+	int (*fallocate)(struct csv_file *file,
+			 uint32_t mode, /* FALLOC_FL_* */
+			 int64_t offset,
+			 int64_t length);
+	/* whence: SEEK_DATA or SEEK_HOLE */
+	int (*seek)(struct csv_file *file,
+		    int64_t offset,
+		    int whence,
+		    int64_t *result);
+	/* *copied may be short; 0 at end of source */
+	int (*copy_range)(struct csv_file *src,
+			  int64_t src_off,
+			  struct csv_file *dst,
+			  int64_t dst_off,
+			  uint64_t length,
+			  uint32_t flags,
+			  uint64_t *copied);
+	int (*statfs)(struct csv_file *file, struct csv_statfs *sfs);
+
+	/* value NULL and *size 0 asks for the size; ERANGE as xattr(7) */
+	int (*getxattr)(struct csv_file *file,
+			const struct csv_cred *cred,
+			const char *name,
+			void *value,
+			size_t *size);
+	int (*setxattr)(struct csv_file *file,
+			const struct csv_cred *cred,
+			const char *name,
+			const void *value,
+			size_t size,
+			uint32_t flags);
+	int (*listxattr)(struct csv_file *file,
+			 const struct csv_cred *cred,
+			 char *list,
+			 size_t *size);
+	int (*removexattr)(struct csv_file *file,
+			   const struct csv_cred *cred,
+			   const char *name,
+			   uint32_t flags);
+
+	/* Synchronous data, for callers inside a synchronous VFS call. */
+	int (*pread)(struct csv_file *file,
+		     void *buf,
+		     size_t n,
+		     int64_t offset,
+		     size_t *nread);
+	/* CSV_F_STABLE: stable when answered, whatever the open said */
+	int (*pwrite)(struct csv_file *file,
+		      const void *buf,
+		      size_t n,
+		      int64_t offset,
+		      uint32_t flags,
+		      size_t *nwritten);
+	int (*fsync)(struct csv_file *file, uint32_t flags);
+
+	/*
+	 * Asynchronous data. The buffer stays the caller's and valid until
+	 * the request is done; freeing the request before that cancels it
+	 * and only then lets go of the buffer. recv: 0 or error, *n bytes
+	 * moved. Never completes before returning to the event loop.
+	 */
+	struct tevent_req *(*pread_send)(TALLOC_CTX *mem_ctx,
+					 struct tevent_context *ev,
+					 struct csv_file *file,
+					 void *buf,
+					 size_t n,
+					 int64_t offset);
+	struct tevent_req *(*pwrite_send)(TALLOC_CTX *mem_ctx,
+					  struct tevent_context *ev,
+					  struct csv_file *file,
+					  const void *buf,
+					  size_t n,
+					  int64_t offset,
+					  uint32_t flags);
+	struct tevent_req *(*fsync_send)(TALLOC_CTX *mem_ctx,
+					 struct tevent_context *ev,
+					 struct csv_file *file,
+					 uint32_t flags);
+	/* for all three */
+	int (*recv)(struct tevent_req *req, size_t *n);
+};
+
+struct csv_backend {
+	const struct csv_backend_ops *ops;
+	uint64_t epoch;
+	uint32_t num_files; /* open files, the root not counted */
+};
+
+struct csv_file {
+	struct csv_backend *backend;
+	uint32_t how; /* as opened */
+};
+
+/*
+ * How a local backend does what needs root inside a process that runs as
+ * somebody else (smbd: become_root/unbecome_root). NULL members: the process
+ * has the right already. Calls nest.
+ */
+struct csv_privilege {
+	void (*raise)(void);
+	void (*drop)(void);
+};
+
+enum csv_cred_mode {
+	/* the process (smbd) already runs as the user; cred is not looked at */
+	CSV_CRED_AMBIENT,
+	/* the calling thread takes on cred by raw system calls (csvd) */
+	CSV_CRED_THREAD,
+};
+
+struct csv_local_params {
+	int rootfd; /* the volume's root; duplicated */
+	uint64_t epoch;
+	enum csv_cred_mode cred_mode;
+	const struct csv_privilege *priv;
+};
+
+/*
+ * A local backend. Thread-safe in CSV_CRED_THREAD mode (different threads,
+ * one backend, files not shared while closing), apart from *_send. Creates
+ * CSV_HIDDEN_DIR where missing (mode 0700, root).
+ */
+int csv_local_create(TALLOC_CTX *mem_ctx,
+		     const struct csv_local_params *params,
+		     struct csv_backend **backend);
+
+/* Remove what CSV_HIDDEN_DIR still keeps. Only by a new owner, before the
+ * first down-level handle is opened again... and only those files that no
+ * survivor still holds: called once replay is over. *removed counts. */
+int csv_local_sweep(struct csv_backend *backend, unsigned *removed);
+
+struct csv_remote_params {
+	struct tevent_context *ev;
+	const char *volume;
+	const char *address;	/* numeric IPv4 or IPv6 of the owner */
+	uint16_t port;
+	uint64_t epoch;
+	uint32_t local_node;	/* CTDB node number of this node */
+	uint32_t remote_node;
+	const uint8_t *psk;	/* 32 bytes; copied, wiped when freed */
+	const char *psk_identity;
+	bool plain;		/* no TLS records after the handshake */
+	/*
+	 * A synchronous wait also polls this descriptor (csvd's control
+	 * socket), -1: none, and calls wake_fn when it is readable; wake_fn
+	 * returns true when the wait must end with CSV_E_LOST.
+	 */
+	int wake_fd;
+	bool (*wake_fn)(void *private_data);
+	/* the connection broke while no synchronous call was waiting */
+	void (*lost_fn)(void *private_data);
+	void *private_data;
+};
+
+/*
+ * A remote backend; connects, authenticates and attaches the volume before it
+ * returns (blocking, bounded by timeout_ms). CSV_E_LOST: nobody answers;
+ * CSV_E_STALE: it answers, but does not own that epoch; EACCES: key refused.
+ */
+int csv_remote_create(TALLOC_CTX *mem_ctx,
+		      const struct csv_remote_params *params,
+		      unsigned timeout_ms,
+		      struct csv_backend **backend);
+
+#endif /* _CSV_VOLUME_BACKEND_H_ */
