@@ -42,6 +42,7 @@
 #define CSV_O_NONBLOCK	0x0400
 #define CSV_O_NOSYMLINKS 0x0800	/* no component may be a symlink: ELOOP */
 #define CSV_O_STABLE	0x1000	/* creation itself is stable when answered */
+#define CSV_O_REPLAY	0x2000	/* sent before; may have happened */
 /* never repeated when a down-level handle is opened again */
 #define CSV_O_ONCE (CSV_O_CREAT | CSV_O_EXCL | CSV_O_TRUNC)
 

@@ -223,6 +223,12 @@ struct csv_backend {
 	const struct csv_backend_ops *ops;
 	uint64_t epoch;
 	uint32_t num_files; /* open files, the root not counted */
+	/*
+	 * Names the operation about to be called, the same each time it is
+	 * tried (CSV_F_REPLAY, CSV_O_REPLAY); 0: the backend chooses. Set by
+	 * the caller before an operation that is not repeatable.
+	 */
+	uint64_t token;
 };
 
 struct csv_file {
@@ -262,6 +268,12 @@ struct csv_local_params {
 int csv_local_create(TALLOC_CTX *mem_ctx,
 		     const struct csv_local_params *params,
 		     struct csv_backend **backend);
+
+/*
+ * Does the file system still answer? False after a shutdown (EIO to all) or
+ * a forced read-only: then an EIO is no answer for an application.
+ */
+bool csv_backend_alive(struct csv_backend *backend);
 
 /* Remove what CSV_HIDDEN_DIR still keeps. Only by a new owner, before the
  * first down-level handle is opened again... and only those files that no

@@ -48,6 +48,8 @@ struct csv_target {
 	uint8_t psk[32];
 	const char *psk_identity;
 	bool plain;
+	/* the predecessor released in order: every write reached the disk */
+	bool clean;
 };
 
 struct csv_volume_params {
@@ -71,8 +73,9 @@ struct csv_volume_params {
 	void (*drained_fn)(struct csv_volume *vol, void *private_data);
 	void *private_data;
 	/*
-	 * Polled while a synchronous call waits: fd (-1: none) readable ->
-	 * wake_fn reads and applies what came (csv_volume_event).
+	 * Polled while a synchronous call waits: fd (-1: none) readable, or
+	 * 200 ms over -> wake_fn reads what came, without blocking, and
+	 * applies it (csv_volume_event).
 	 */
 	int wake_fd;
 	void (*wake_fn)(void *private_data);
