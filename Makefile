@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# The front end. The build itself is in wscript (ours) and samba/build (Samba).
+#
+#   make             everything, Samba first if its prefix is not there yet
+#   make deps        install the Debian packages that are missing (root)
+#   make check       deps, build and all tests that fit 20 minutes (root)
+#   make demo        deps, build, three nodes, a table at the end (root)
+#   make check-vm    the Linux kernel's client in a virtual machine
+#   make bench       redirected against direct, in one run
+#   make soak        the long lists
+#   make install     our files into Samba's prefix; with DESTDIR= all of it
+#   make clean       our build directory; Samba's stays
+#
+#   BUILD=DIR        another build directory
+#   SOFS_SAMBA=DIR   another built Samba (src/ and prefix/ in it), not checked
+#   SOFS_CACHE=DIR   where Samba is kept, /var/cache/sofs otherwise
+#   PYTEST_ARGS=     more arguments for pytest, as `-k move`
+
+BUILD ?= $(CURDIR)/build
+PYTHON = /usr/bin/python3
+PACKAGES = samba/packages test/packages
+
+ifdef SOFS_SAMBA
+SAMBA := $(SOFS_SAMBA)
+else
+SAMBA = $(shell samba/build --where)
+endif
+
+# Two makes in one build directory take turns.
+WAF = cd '$(BUILD)' && flock .lock env PYTHONHASHSEED=1 WAF_MAKE=1 \
+	PYTHONDONTWRITEBYTECODE=1 $(PYTHON) $(SAMBA)/src/buildtools/bin/waf
+PYTEST = SOFS_SAMBA='$(SAMBA)' SOFS_BUILD='$(BUILD)' $(PYTHON) -m pytest \
+	-p no:cacheprovider $(PYTEST_ARGS)
+
+.PHONY: all deps samba configured test-programs fuzz check check-vm demo \
+	bench soak install clean
+
+all: configured
+	@$(WAF) build -k
+
+deps:
+	@samba/deps $(PACKAGES)
+
+ifdef SOFS_SAMBA
+samba:
+else
+samba:
+	@samba/build
+endif
+
+# Configured once for each Samba directory and wscript.
+configured: samba
+	@mkdir -p '$(BUILD)'
+	@want="$(SAMBA) $$(cksum <wscript)"; \
+	if [ "$$(cat '$(BUILD)/configured' 2>/dev/null)" != "$$want" ]; then \
+		($(WAF) --top='$(CURDIR)' --out=. configure \
+			--samba='$(SAMBA)') >'$(BUILD)/configure.log' 2>&1 || \
+			{ tail -n 20 '$(BUILD)/configure.log' >&2; exit 1; }; \
+		echo "$$want" >'$(BUILD)/configured'; \
+	fi
+
+test-programs: all
+	@$(WAF) build -k --sanitized
+
+fuzz: configured
+	@$(WAF) build -k --fuzz
+
+check: deps
+	@$(MAKE) --no-print-directory test-programs fuzz
+	@test/tools/sizes
+	@$(PYTEST) test
+
+check-vm: deps
+	@$(MAKE) --no-print-directory all
+	@$(PYTEST) test/vm
+
+demo: deps
+	@$(MAKE) --no-print-directory all
+	@SOFS_SAMBA='$(SAMBA)' SOFS_BUILD='$(BUILD)' test/cluster/demo
+
+bench: deps
+	@$(MAKE) --no-print-directory all
+	@SOFS_SAMBA='$(SAMBA)' SOFS_BUILD='$(BUILD)' test/bench/run
+
+soak: deps
+	@$(MAKE) --no-print-directory test-programs fuzz
+	@SOFS_SOAK=1 $(PYTEST) test
+
+install: all
+	@if [ -n '$(DESTDIR)' ]; then \
+		mkdir -p '$(DESTDIR)$(SAMBA)/prefix' && \
+		cp -a '$(SAMBA)/prefix/.' '$(DESTDIR)$(SAMBA)/prefix/'; \
+	fi
+	@$(WAF) install --destdir='$(DESTDIR)'
+
+clean:
+	rm -rf '$(BUILD)'
