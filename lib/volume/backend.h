@@ -234,6 +234,14 @@ struct csv_backend {
 struct csv_file {
 	struct csv_backend *backend;
 	uint32_t how; /* as opened */
+	/*
+	 * Set by the caller before it frees the file when the virtual handle
+	 * lives on (drain, connection lost): a file that was deleted while
+	 * open then stays in CSV_HIDDEN_DIR, to be opened again by handle or
+	 * swept. A remote backend then tells the owner nothing: the owner
+	 * keeps what it closes without having been told to.
+	 */
+	bool keep;
 };
 
 /*
