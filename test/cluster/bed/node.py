@@ -1,0 +1,232 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One node: its life, and commands in it."""
+
+import contextlib
+import fcntl
+import json
+import os
+import signal
+import subprocess
+
+from . import lun, net, ns, proc, samba
+from .errors import BedError
+
+INIT = samba.REPO / "test/cluster/bed/init.py"
+KINDS = ("mnt", "net", "pid", "uts", "ipc")
+
+
+class Node:
+    """A node of a bed.  Any process may hold one; the truth is on disk."""
+
+    def __init__(self, bed, number):
+        self.bed, self.number = bed, number
+        self.name = f"node{number}"
+        self.dir = bed.dir / self.name
+        self.pnn = number - 1   # CTDB counts from 0
+
+    # what it is
+
+    def _life(self):
+        return read_life(self.dir)
+
+    @property
+    def pid(self):
+        """Host process id of its first process; BedError when it is off."""
+        life = self._life()
+        if life is None or not proc.is_alive(life["pid"], life["start"]):
+            raise BedError(f"{self.name} is off")
+        return life["pid"]
+
+    @property
+    def alive(self):
+        """True while it is powered on, stopped and silent ones too."""
+        life = self._life()
+        return life is not None and proc.is_alive(life["pid"], life["start"])
+
+    @property
+    def root(self):
+        """Its root directory as the host reaches it."""
+        return f"/proc/{self.pid}/root"
+
+    @property
+    def address(self):
+        """Its own address for clients."""
+        return net.node_address(self.number)
+
+    @property
+    def cluster_address(self):
+        """Its address for the other nodes."""
+        return net.cluster_address(self.number)
+
+    @property
+    def cable(self):
+        """Its port of the bridge."""
+        return f"n{self.number}"
+
+    def namespace(self, kind):
+        """Identity of one of its namespaces, of its last life if off."""
+        life = self._life()
+        return life and life[f"ns_{kind}"]
+
+    def pids(self, name=None):
+        """Host process ids of its processes, or of those with a name."""
+        ident = self.namespace("pid")
+        found = proc.members(ident) if ident else []
+        return [p for p in found if name is None or
+                proc.name(p) == name[:15]]
+
+    def loops(self):
+        """The loop devices that its LUNs use now."""
+        per_lun = [disk.loops() for disk in self.bed.luns.values()]
+        return [loops[self.number] for loops in per_lun
+                if self.number in loops]
+
+    @contextlib.contextmanager
+    def lock(self):
+        """One at a time: start, kill, fence."""
+        self.dir.mkdir(exist_ok=True)
+        with open(self.dir / ".lock", "w", encoding="utf-8") as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+
+    # commands in it
+
+    def argv(self, argv):
+        """The host command that runs argv in the node."""
+        path = samba.path_of(self.bed.config["prefix"])
+        return ns.enter_argv(self.pid, "muinp") + [
+            "env", "-i", f"PATH={path}", "HOME=/tmp", "LANG=C.UTF-8",
+            "OCF_ROOT=/usr/lib/ocf", *map(str, argv)]
+
+    def popen(self, *argv, **kwargs):
+        """Start a command in the node; killpg ends it from outside."""
+        kwargs.setdefault("stdin", subprocess.DEVNULL)
+        return subprocess.Popen(self.argv(argv), start_new_session=True,
+                                **kwargs)
+
+    def run(self, *argv, check=True, timeout=60, data=None):
+        """Run a command in the node: CompletedProcess with text output.
+
+        BedError when it fails (with check) or takes longer than timeout.
+        """
+        with self.popen(*argv, stdout=subprocess.PIPE, text=True,
+                        stderr=subprocess.PIPE,
+                        stdin=subprocess.PIPE) as child:
+            try:
+                out, err = child.communicate(data, timeout)
+            except BaseException as why:
+                os.killpg(child.pid, signal.SIGKILL)
+                child.wait()
+                if isinstance(why, subprocess.TimeoutExpired):
+                    raise BedError(f"{self.name}: {' '.join(map(str, argv))}:"
+                                   f" no end within {timeout} s") from None
+                raise
+        if check and child.returncode != 0:
+            raise BedError(f"{self.name}: {' '.join(map(str, argv))}: exit "
+                           f"{child.returncode}: {out}{err}".rstrip())
+        return subprocess.CompletedProcess(argv, child.returncode, out, err)
+
+    def spawn(self, *argv, log):
+        """Start a daemon that stays in the foreground, output into a log."""
+        self.run("sh", "-c", 'log=$1; shift; setsid "$@" >>"$log" 2>&1 '
+                 "</dev/null &", "sh", f"/bed/log/{log}", *argv)
+
+    # life
+
+    def start(self):
+        """Power on: namespaces, network, disks, daemons.  Does not wait
+        for the cluster to become healthy."""
+        with self.lock():
+            if self.alive:
+                raise BedError(f"{self.name} is already on")
+            self._prepare()
+            self._start_init()
+            net.plug(self.bed.pid, self.pid, self.cable,
+                     [self.cluster_address, self.address])
+            for disk in self.bed.luns.values():
+                disk.attach(self)
+            self.start_daemons()
+
+    def _prepare(self):
+        lun.detach_all(self.loops)
+        for name in ("etc", "var", "private", "log", "root", "lun"):
+            (self.dir / name).mkdir(parents=True, exist_ok=True)
+        for name in ("log", "run", "cache", "lib/ctdb", "lib/ctdb/persistent",
+                     "lib/ctdb/state", "lib/ctdb/volatile", "lock",
+                     "lock/ctdb", "locks", "run/ctdb"):
+            (self.dir / "var" / name).mkdir(parents=True, exist_ok=True)
+        for stale in (self.dir / "var").rglob("*.pid"):
+            stale.unlink()
+        (self.dir / "private").chmod(0o700)
+        samba.write_config(self.dir, self.number, self.bed.config)
+
+    def _start_init(self):
+        argv = ns.enter_argv(self.bed.pid, "mpn") + [
+            "unshare", "--mount", "--net", "--pid", "--uts", "--ipc",
+            "--fork", "--kill-child", "--propagation", "private",
+            "/usr/bin/python3", "-I", str(INIT), "node", str(self.bed.dir),
+            str(self.number)]
+        pid = read_ready(argv, self.dir / "log/init.log")
+        write_life(self.dir, pid)
+
+    def start_daemons(self):
+        """ctdbd, then csvd if the bed has one; ctdbd starts the others."""
+        self.run("ctdbd")
+        proc.wait_until(f"{self.name}: ctdbd answers",
+                        lambda: self.run("ctdb", "pnn", check=False)
+                        .returncode == 0, 20)
+        if self.bed.has_csvd:
+            self.start_csvd()
+
+    def start_csvd(self):
+        """Our daemon: the supervisor stays in the foreground."""
+        self.spawn("csvd", *self.bed.config["csvd_args"], log="csvd.log")
+
+    def ctdb(self, *args, **kwargs):
+        """Output of the ctdb tool."""
+        return self.run("ctdb", *args, **kwargs).stdout
+
+    def log(self, name="samba.log"):
+        """Text of one of its logs."""
+        path = self.dir / "log" / name
+        return path.read_text("utf-8", "replace") if path.exists() else ""
+
+
+def read_ready(argv, log, **kwargs):
+    """Start init.py; return its host process id once it says ready."""
+    with open(log, "ab") as errors:
+        child = subprocess.Popen(argv, stdin=subprocess.DEVNULL,
+                                 stdout=subprocess.PIPE, stderr=errors,
+                                 start_new_session=True, **kwargs)
+    _reap_later.append(child)
+    with child.stdout:
+        line = child.stdout.readline().decode()
+    if not line.startswith("ready "):
+        child.wait()
+        raise BedError(f"{' '.join(argv)}: not ready, see {log}")
+    return int(line.split()[1])
+
+
+def write_life(directory, pid):
+    """Note which process and which namespaces a node, client or bed is."""
+    life = {f"ns_{kind}": proc.namespace(pid, kind) for kind in KINDS}
+    life.update(pid=pid, start=proc.start_time(pid))
+    fresh = directory / "life.json.new"
+    fresh.write_text(json.dumps(life), "utf-8")
+    fresh.rename(directory / "life.json")
+
+
+def read_life(directory):
+    """The opposite; None when it never lived."""
+    try:
+        return json.loads((directory / "life.json").read_text("utf-8"))
+    except (FileNotFoundError, ValueError):
+        return None
+
+
+_reap_later = []                # keeps Popen objects alive; poll() reaps
+
+
+def reap():
+    """Collect launchers whose namespace has ended."""
+    _reap_later[:] = [c for c in _reap_later if c.poll() is None]
