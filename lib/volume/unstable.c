@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Writes that the owner has in its memory only. The application was told that
+ * they are done and its node lives, so the owner's death must not undo them:
+ * a copy is kept until a flush succeeded, and written again to the next owner
+ * when the one that had it died. A planned release brings everything to the
+ * disk first: then the copies are forgotten.
+ *
+ * Memory: CSV_UNSTABLE_MAX for each volume and process; half of it starts a
+ * flush of the handle that writes. Above it writes are flushed one by one.
+ */
+#include "replace.h"
+#include <errno.h>
+#include <string.h>
+#include "volume_private.h"
+#include "lib/util/dlinklist.h"
+
+#define CSV_UNSTABLE_MAX (64 * 1024 * 1024)
+
+static void csv_unstable_free(struct csv_handle *h, struct csv_unstable *u)
+{
+	h->vol->unstable_bytes -= u->length;
+	DLIST_REMOVE(h->unstable, u);
+	talloc_free(u);
+}
+
+static void csv_unstable_forget(struct csv_handle *h)
+{
+	while (h->unstable != NULL) {
+		csv_unstable_free(h, h->unstable);
+	}
+}
+
+void csv_unstable_commit(struct csv_handle *h, uint64_t serial)
+{
+	while (h->unstable != NULL && h->unstable->serial <= serial) {
+		csv_unstable_free(h, h->unstable);
+	}
+}
+
+static void csv_unstable_flushed(struct tevent_req *req)
+{
+	struct csv_handle *h = tevent_req_callback_data(req,
+							struct csv_handle);
+
+	/* a failure keeps the copies; the next flush tells the application */
+	(void)csv_io_recv(req, NULL);
+	TALLOC_FREE(req);
+	h->committing = false;
+}
+
+static void csv_unstable_flush(struct csv_handle *h)
+{
+	struct tevent_req *req = NULL;
+
+	if (h->committing) {
+		return;
+	}
+	req = csv_fsync_send(h, h->vol->p.ev, h, CSV_F_DATASYNC);
+	if (req == NULL) {
+		return;
+	}
+	h->committing = true;
+	tevent_req_set_callback(req, csv_unstable_flushed, h);
+}
+
+void csv_unstable_add(struct csv_handle *h,
+		      const void *buf,
+		      size_t n,
+		      int64_t offset)
+{
+	struct csv_volume *vol = h->vol;
+	struct csv_unstable *u = NULL;
+
+	if (n == 0) {
+		return;
+	}
+	h->unstable_serial += 1;
+	if (vol->unstable_bytes + n > CSV_UNSTABLE_MAX) {
+		(void)csv_fsync(h, CSV_F_DATASYNC);
+		return;
+	}
+	u = talloc_zero(h, struct csv_unstable);
+	if (u != NULL) {
+		u->data = talloc_memdup(u, buf, n);
+	}
+	if (u == NULL || u->data == NULL) {
+		talloc_free(u);
+		(void)csv_fsync(h, CSV_F_DATASYNC);
+		return;
+	}
+	u->offset = offset;
+	u->length = n;
+	u->serial = h->unstable_serial;
+	vol->unstable_bytes += n;
+	DLIST_ADD_END(h->unstable, u);
+	if (vol->unstable_bytes > CSV_UNSTABLE_MAX / 2) {
+		csv_unstable_flush(h);
+	}
+}
+
+static int csv_unstable_write(struct csv_file *file,
+			      const struct csv_unstable *u)
+{
+	const struct csv_backend_ops *ops = file->backend->ops;
+	size_t done = 0;
+
+	while (done < u->length) {
+		size_t n = 0;
+		int ret = ops->pwrite(file,
+				      u->data + done,
+				      u->length - done,
+				      u->offset + (int64_t)done,
+				      0,
+				      &n);
+		if (ret != 0) {
+			return ret;
+		}
+		if (n == 0) {
+			return EIO;
+		}
+		done += n;
+	}
+	return 0;
+}
+
+static int csv_unstable_replay_handle(struct csv_handle *h)
+{
+	struct csv_unstable *u = NULL;
+	struct csv_file *file = NULL;
+	int ret;
+
+	ret = csv_handle_file(h, &file);
+	for (u = h->unstable; u != NULL && ret == 0; u = u->next) {
+		ret = csv_unstable_write(file, u);
+	}
+	if (ret == CSV_E_LOST || ret == CSV_E_STALE) {
+		return ret;
+	}
+	if (ret != 0) {
+		/* the file is gone, or full: as an fsync that failed */
+		csv_unstable_forget(h);
+	}
+	return 0;
+}
+
+int csv_unstable_replay(struct csv_volume *vol)
+{
+	const struct csv_target *t = &vol->target;
+	struct csv_handle *h = NULL;
+	bool forget = t->clean && t->epoch == vol->active_epoch + 1;
+	int ret = 0;
+
+	if (t->epoch == vol->active_epoch) {
+		/* the same owner: its kernel still has them */
+		return 0;
+	}
+	for (h = vol->handles; h != NULL && ret == 0; h = h->next) {
+		if (h->unstable == NULL || h->invalid) {
+			continue;
+		}
+		if (forget) {
+			csv_unstable_forget(h);
+			continue;
+		}
+		ret = csv_unstable_replay_handle(h);
+	}
+	return ret;
+}
+
+/*
+ * The application closed the handle. What it wrote must outlive the owner all
+ * the same, and nothing is left to repeat it from: so it is flushed first.
+ */
+void csv_unstable_close(struct csv_handle *h)
+{
+	struct csv_file *file = NULL;
+	int ret = CSV_E_LOST;
+
+	if (csv_volume_runs(h->vol)) {
+		h->vol->busy += 1;
+		ret = csv_handle_file(h, &file);
+		if (ret == 0) {
+			ret = file->backend->ops->fsync(file, CSV_F_DATASYNC);
+		}
+		h->vol->busy -= 1;
+	}
+	(void)ret;
+	csv_unstable_forget(h);
+}

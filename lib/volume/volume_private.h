@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * What volume.c (state and target), handle.c (virtual handles), call.c
+ * (synchronous operations), io.c (asynchronous data) and unstable.c know of
+ * each other. Nobody else includes this.
+ *
+ * Invariants:
+ *   - backend != NULL only in SetDownLevel (being made), Active and Draining.
+ *   - every down-level file belongs to the backend of `generation`; the files
+ *     of all handles are freed before the backend is.
+ *   - busy > 0: an operation of the backend is on the stack, so the backend
+ *     stays; csv_volume_settle() does what had to wait once busy is 0.
+ */
+#ifndef _CSV_VOLUME_PRIVATE_H_
+#define _CSV_VOLUME_PRIVATE_H_
+
+#include "volume.h"
+
+#define CSV_RETRY_MS 200
+#define CSV_CONNECT_MS 500
+
+struct csv_io;
+
+struct csv_volume {
+	struct csv_volume_params p; /* p.name belongs to the volume */
+	int wake_fd;
+	enum csv_state state;
+	enum csv_state notified; /* what state_fn was last told */
+	struct csv_target target;
+	bool has_target;
+	uint64_t target_serial; /* grows with each target */
+	uint64_t active_epoch;	/* of the last time it was Active */
+	bool ready;	 /* READY came; the backend may be made */
+	bool teardown;	 /* the backend is dead; drop it when not busy */
+	bool retry_same; /* lost without word from csvd: try the target again */
+	bool owes_drained; /* csvd waits for drained_fn */
+	bool failed;	 /* given up; synchronous calls do not wait */
+	bool shutdown;
+	struct csv_backend *backend;
+	uint64_t generation; /* of the backend */
+	unsigned busy;
+	unsigned inflight; /* asynchronous requests at the backend */
+	struct csv_handle *handles;
+	struct csv_io *ios; /* in the order they were asked for */
+	struct tevent_immediate *notify;
+	struct tevent_timer *retry;
+	struct tevent_timer *limit; /* runs while not Active */
+	uint64_t next_token;
+	size_t unstable_bytes; /* kept for replay, all handles */
+	struct csv_volume_counters counters;
+};
+
+struct csv_unstable {
+	struct csv_unstable *prev, *next;
+	int64_t offset;
+	size_t length;
+	uint64_t serial; /* of the write, grows */
+	uint8_t *data;	 /* talloc child */
+};
+
+struct csv_handle {
+	struct csv_handle *prev, *next;
+	struct csv_volume *vol;
+	struct csv_fhandle fh;
+	uint32_t how;
+	bool invalid; /* the volume was given up while it was open */
+	struct csv_file *file; /* down-level, NULL: to be opened */
+	struct csv_unstable *unstable; /* in the order written */
+	uint64_t unstable_serial;      /* of the last one */
+	bool committing;	       /* a flush of our own is running */
+};
+
+/* volume.c */
+
+/* Do what became possible; never while busy. */
+void csv_volume_settle(struct csv_volume *vol);
+
+/*
+ * The backend of `generation` said CSV_E_LOST or CSV_E_STALE, or its file
+ * system is dead: pause and find the next one. No effect when that backend is
+ * history already.
+ */
+void csv_volume_trouble(struct csv_volume *vol, uint64_t generation);
+
+/* Blocks until a synchronous operation may run: 0 or ENXIO. */
+int csv_volume_enter(struct csv_volume *vol);
+void csv_volume_leave(struct csv_volume *vol);
+
+/* May an asynchronous request be handed to the backend now? */
+bool csv_volume_runs(const struct csv_volume *vol);
+
+/* The error says nothing about the file, only about the way to it. */
+bool csv_volume_is_trouble(struct csv_volume *vol, int ret);
+
+/* handle.c */
+
+/*
+ * The down-level file, opened again if need be: 0, an errno value (ESTALE:
+ * the file is gone; ENXIO: handle invalid) or CSV_E_*.
+ */
+int csv_handle_file(struct csv_handle *h, struct csv_file **file);
+void csv_handles_close_down_level(struct csv_volume *vol);
+void csv_handles_invalidate(struct csv_volume *vol);
+
+/* io.c */
+void csv_ios_cancel_down_level(struct csv_volume *vol);
+void csv_ios_start(struct csv_volume *vol);
+void csv_ios_fail(struct csv_volume *vol, int error);
+
+/*
+ * Something was read or written: count it, and keep what an owner could still
+ * lose (unstable.c).
+ */
+void csv_account_read(struct csv_handle *h, size_t n);
+void csv_account_write(struct csv_handle *h,
+		       const void *buf,
+		       size_t n,
+		       int64_t offset,
+		       uint32_t flags);
+
+/* unstable.c: writes that are not stable yet, kept while redirected */
+void csv_unstable_add(struct csv_handle *h,
+		      const void *buf,
+		      size_t n,
+		      int64_t offset);
+/* A flush that was sent when the serial was `serial` succeeded. */
+void csv_unstable_commit(struct csv_handle *h, uint64_t serial);
+/*
+ * A backend was made: what an owner that died may have lost is written again,
+ * what a clean release brought to the disk is forgotten. 0 or CSV_E_*.
+ */
+int csv_unstable_replay(struct csv_volume *vol);
+/* A handle closes with unstable writes: flush before it goes. */
+void csv_unstable_close(struct csv_handle *h);
+
+#endif /* _CSV_VOLUME_PRIVATE_H_ */
