@@ -21,7 +21,10 @@ VERSION = '0.1'
 # Flags of our own files. Samba's headers are system headers to the compiler,
 # so warnings are about our lines only.
 WARNINGS = ('-Wall -Wextra -Wmissing-prototypes -Wstrict-prototypes -Wshadow '
-            '-Wpointer-arith -Wformat=2 -Wno-unused-parameter').split()
+            '-Wpointer-arith -Wformat=2 -Wno-unused-parameter '
+            '-Werror=implicit-function-declaration '
+            '-Werror=incompatible-pointer-types -Werror=int-conversion '
+            '-Werror=return-type').split()
 OPTIMISE = '-O2 -g -fstack-protector-strong -D_FORTIFY_SOURCE=2'.split()
 SANITIZE = ('-O1 -g -fno-omit-frame-pointer '
             '-fsanitize=address,undefined -fno-sanitize-recover=undefined'
@@ -32,9 +35,10 @@ FUZZ = '-O1 -g -fno-omit-frame-pointer'.split()
 SYSTEM_LIBS = ('gnutls uring jansson popt cap keyutils tirpc bsd pthread dl '
                'rt').split()
 # Samba's source4 twins of source3 libraries: only for what nothing else has.
-LAST_LIBS = ('auth4', 'samba4', 'MESSAGING', 'events', 'smbd-base', 'torture',
-             'dsdb', 'samdb', 'LIBWBCLIENT', 'registry', 'cluster-private',
-             'smbclient-raw', 'CHARSET3', 'REG-FULL')
+LAST_LIBS = ('ctdb-event', 'auth4', 'samba4', 'MESSAGING', 'events',
+             'smbd-base', 'torture', 'dsdb', 'samdb', 'LIBWBCLIENT',
+             'registry', 'cluster-private', 'smbclient-raw', 'CHARSET3',
+             'REG-FULL')
 NO_LIBS = ('cpython', 'cmocka')
 
 
@@ -200,17 +204,18 @@ def archive(bld, name, sources, flags, compiler=None):
 
 
 def archives(bld, suffix, flags, compiler=None):
-    """Our code as static libraries: users of a layer link it and those below.
+    """Our code as static libraries, users before what they use.
 
-    The generated codec is compiled apart, without our warnings."""
+    csvd's is for the unit tests of its parts. The generated codec is compiled
+    apart, without our warnings."""
     made = []
-    node = bld.path
-    for name, patterns in (
-            ('csvd', 'csvd/*.c'),
-            ('csv', 'lib/volume/*.c lib/wire/*.c')):
-        sources = node.ant_glob(patterns.split())
+    layers = [('csv', 'lib/volume/*.c lib/wire/*.c')]
+    if suffix:
+        layers.insert(0, ('csvd', 'csvd/*.c'))
+    for name, patterns in layers:
+        sources = bld.path.ant_glob(patterns.split())
         made.append(archive(bld, name + suffix, sources, flags, compiler))
-    if node.find_node('lib/wire/csv.idl'):
+    if bld.path.find_node('lib/wire/csv.idl'):
         name = 'ndr_csv' + suffix
         header = os.path.join(bld.env.SAMBA_SRC,
                               'source3/include/includes.h')
@@ -268,7 +273,8 @@ def man_pages(bld):
              'docbook.xsl')
     for page in bld.path.ant_glob('doc/man/*.xml'):
         bld(rule='${XSLTPROC} --nonet --xinclude --stringparam '
-                 'man.output.quietly 1 -o ${TGT} %s ${SRC}' % style,
+                 'man.output.quietly 1 --stringparam refentry.meta.get.quietly 1 '
+                 '-o ${TGT} %s ${SRC}' % style,
             source=page, target='man/' + page.name[:-len('.xml')])
 
 
@@ -307,8 +313,7 @@ def build(bld):
     elif bld.cmd == 'install':
         install(bld)
     else:
-        use = archives(bld, '', OPTIMISE)
-        lib = [name for name in use if name != 'csvd']
+        lib = archives(bld, '', OPTIMISE)
         node = bld.path
         modules(bld, lib)
         program(bld, 'bin/csvd', node.ant_glob('csvd/*.c'), lib, OPTIMISE)
