@@ -1,0 +1,8 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a test or the demo does with a bed: volumes by the admin's tool,
+streams by the client."""
+
+from .stream import Stream
+from .volume import Volume
+
+__all__ = ["Stream", "Volume"]

@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A paced write stream of smb3client, running beside a test."""
+
+import json
+import os
+import select
+import subprocess
+import threading
+import time
+
+from bed.errors import BedError
+from bed.samba import USERS
+
+
+class Stream:
+    """``with Stream(...) as s:`` writes until the block ends.
+
+    Afterwards s.report is the client's JSON report.  mark() opens a new
+    event; gaps are counted for each.
+    """
+
+    def __init__(self, client, share, path, nodes, user="alice",
+                 verify_through=None, interval_ms=10, block=4096, keep=False,
+                 options=()):
+        addresses = [getattr(node, "address", node) for node in nodes]
+        self.client, self.report = client, None
+        self._path = client.dir / f"stream-{os.getpid()}-{id(self):x}.json"
+        argv = ["smb3client", "stream",
+                f"//SOFS/{share}/{path}", "--addresses", ",".join(addresses),
+                "--user", user, "--interval-ms", interval_ms,
+                "--block", block, "--control", "-", "--report", self._path,
+                *options]
+        if verify_through is not None:
+            argv += ["--verify-addresses",
+                     getattr(verify_through, "address", verify_through)]
+        if keep:
+            argv += ["--keep"]
+        self._argv, self._word = argv, USERS[user][1]
+        self._child = None
+        self._errors = b""
+
+    def start(self):
+        """Start and wait until the file is open."""
+        os.environ["SMB3CLIENT_PASSWORD"] = self._word
+        self._child = self.client.popen(
+            *self._argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, bufsize=0)
+        self._reader = threading.Thread(target=self._read_errors, daemon=True)
+        self._reader.start()
+        self._answer("ready", 30)
+        return self
+
+    def _read_errors(self):
+        for line in self._child.stderr:
+            self._errors += line
+
+    def _answer(self, word, timeout):
+        end = time.monotonic() + timeout
+        line = b""
+        while not line.endswith(b"\n"):
+            left = end - time.monotonic()
+            if left <= 0 or not select.select([self._child.stdout], [], [],
+                                              left)[0]:
+                self.kill()
+                raise BedError(f"stream: no {word} within {timeout} s: "
+                               + self._errors.decode(errors="replace"))
+            byte = self._child.stdout.read(1)
+            if not byte:
+                self._child.wait()
+                self._reader.join(5)
+                raise BedError("stream ended early: "
+                               + self._errors.decode(errors="replace"))
+            line += byte
+        answer = json.loads(line)
+        if answer["answer"] != word:
+            raise BedError(f"stream: {word} expected: {answer}")
+        return answer
+
+    def _command(self, text, word, timeout=10):
+        self._child.stdin.write(text.encode() + b"\n")
+        return self._answer(word, timeout)
+
+    def mark(self, name):
+        """A new event begins."""
+        return self._command(f"mark {name}", "marked")
+
+    def status(self):
+        """What the client says of itself: blocks_written, silent_ms …"""
+        return self._command("status", "status")
+
+    def running(self):
+        """False once the client gave up."""
+        return self._child.poll() is None
+
+    def kill(self):
+        """The client dies at once; no report."""
+        if self._child is not None and self._child.poll() is None:
+            self._child.kill()
+            self._child.wait()
+
+    def stop(self, timeout=180):
+        """End writing, read back; returns the report."""
+        try:
+            self._child.stdin.write(b"stop\n")
+            self._child.stdin.close()
+        except BrokenPipeError:
+            pass
+        try:
+            self._child.wait(timeout)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise BedError(f"stream: no end within {timeout} s") from None
+        self._reader.join(5)
+        if not self._path.exists():
+            raise BedError(f"stream: exit {self._child.returncode}, no "
+                           "report: " + self._errors.decode(errors="replace"))
+        self.report = json.loads(self._path.read_text("utf-8"))
+        self.report["exit_code"] = self._child.returncode
+        return self.report
+
+    def gap_ms(self, name):
+        """Longest gap of an event, from the report."""
+        return max(event["longest_gap_ms"] for event in self.report["events"]
+                   if event["name"] == name)
+
+    def assert_whole(self):
+        """Nothing failed, was lost or doubled, and something was written."""
+        r = self.report
+        bad = {key: r[key] for key in
+               ("errors", "blocks_lost", "blocks_doubled", "blocks_corrupt",
+                "other_blocks_lost", "other_blocks_doubled",
+                "other_blocks_corrupt", "exit_code") if r.get(key)}
+        assert not bad, f"{bad}: {r.get('error_list')}"
+        assert r["blocks_written"] > 0
+        assert r["blocks_verified"] == r["blocks_written"]
+
+    def __enter__(self):
+        return self.start()
+
+    def __exit__(self, kind, *_):
+        if kind is None:
+            self.stop()
+        else:
+            self.kill()

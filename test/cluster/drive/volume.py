@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A volume of a bed, handled with the admin's tool as an admin does."""
+
+import json
+import time
+
+from bed import checks, proc
+from bed.errors import BedError
+
+SHARE = {"vfs objects": "acl_xattr streams_xattr csv",
+         "continuous availability": "yes"}
+
+
+class Volume:
+    """A volume on the LUN of the same name."""
+
+    def __init__(self, bed, name="vol1"):
+        self.bed, self.name = bed, name
+        self.path = f"/csv/{name}"
+
+    def sofs(self, *args, node=None, check=True, timeout=60):
+        """Run the tool on a node (default: the first that lives)."""
+        node = node or self.bed.alive()[0]
+        return node.run("sofs", *args, check=check, timeout=timeout)
+
+    def add(self, *options, preferred=(0, 1, 2), fence=True, wait_limit=60):
+        """Declare it; returns when it is Active on its owner."""
+        argv = ["volume", "add", self.name, "--device",
+                f"/dev/csv/{self.name}", "--fstype",
+                self.bed.luns[self.name].fstype, "--wait-limit", wait_limit,
+                "--preferred", ",".join(map(str, preferred))]
+        if fence:
+            argv += ["--fence", "fence_bed"]
+        self.sofs(*argv, *options)
+        self.wait_active()
+        return self
+
+    def remove(self):
+        """Undeclare it."""
+        self.sofs("volume", "remove", self.name)
+
+    def state(self, node=None):
+        """The tool's JSON for this volume, as one node sees it."""
+        out = self.sofs("volume", "state", self.name, "--json", node=node)
+        volumes = json.loads(out.stdout)["volumes"]
+        if len(volumes) != 1:
+            raise BedError(f"sofs volume state {self.name}: {out.stdout}")
+        return volumes[0]
+
+    def owner(self):
+        """The node that owns it, None if nobody does."""
+        number = self.state()["owner"]
+        return None if number is None else self.bed.node(number + 1)
+
+    def wait_active(self, owner=None, nodes=None, timeout=60):
+        """Wait until it is Active on these nodes (default: all living),
+        with this owner if one is given; returns the owner."""
+        nodes = nodes or self.bed.alive()
+
+        def active():
+            for node in nodes:
+                state = self.state(node)
+                mine = [n for n in state["nodes"]
+                        if n["node"] == node.number - 1]
+                if not mine or mine[0]["state"] != "Active":
+                    raise BedError(f"{node.name}: {state}")
+                if owner is not None and state["owner"] != owner.number - 1:
+                    raise BedError(f"{node.name}: {state}")
+            return True
+        proc.wait_until(f"{self.name} Active", active, timeout, 0.1)
+        return self.owner()
+
+    def move(self, node, timeout=60):
+        """A planned move; returns the seconds that the tool took."""
+        began = time.monotonic()
+        self.sofs("volume", "move", self.name, "--to", node.number - 1,
+                  "--wait", timeout=timeout)
+        took = time.monotonic() - began
+        assert self.owner() == node, f"{self.name} is not on {node.name}"
+        return took
+
+    def make_share(self, name, directory=None, user="alice", **params):
+        """A directory on the volume, made on the owner, as a share."""
+        directory = directory or name
+        path = f"{self.path}/{directory}"
+        owner = self.owner()
+        owner.run("mkdir", "-p", path)
+        owner.run("chown", f"{user}:{user}", path)
+        self.bed.share(name, path, **{**SHARE, "csv:volume": self.name,
+                                      **params})
+        return name
+
+    def check(self, owner=None):
+        """The design's assertions: mounted on the owner only, no smbd
+        elsewhere holds anything of it."""
+        owner = owner or self.owner()
+        checks.assert_volume(self.bed, self.name, owner)
