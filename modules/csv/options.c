@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The csv: options of a share, the parameters of smb.conf that a share on a
+ * volume needs, and the arithmetic of its path.
+ */
+#include "csv.h"
+#include <regex.h>
+
+static const char *const csv_known_options[] = {
+	"csv:volume",
+	"csv:socket",
+};
+
+/* Stops at, and tells of, the first option that nobody knows. */
+static bool csv_option_seen(const char *string,
+			    regmatch_t matches[],
+			    void *private_data)
+{
+	bool *ok = private_data;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(csv_known_options); i++) {
+		if (strequal(string, csv_known_options[i])) {
+			return false;
+		}
+	}
+	DBG_ERR("unknown option '%s', refusing the tree connect\n", string);
+	*ok = false;
+	return true;
+}
+
+bool csv_options_check(int snum)
+{
+	bool ok = true;
+
+	lp_wi_scan_global_parametrics("^csv:", 1, csv_option_seen, &ok);
+	if (ok) {
+		lp_wi_scan_share_parametrics(snum,
+					     "^csv:",
+					     1,
+					     csv_option_seen,
+					     &ok);
+	}
+	return ok;
+}
+
+/*
+ * Files of a volume have no kernel descriptor here, so nothing that asks the
+ * kernel for locks, leases or events can work; and what makes handles
+ * durable must be on.
+ */
+void csv_options_force(int snum)
+{
+	static const char *const force[][2] = {
+		{ "durable handles", "yes" },
+		{ "posix locking", "no" },
+		{ "kernel share modes", "no" },
+		{ "kernel oplocks", "no" },
+		{ "kernel change notify", "no" },
+		{ "smbd async dosmode", "no" },
+		{ "use sendfile", "no" },
+		{ "wide links", "no" },
+		{ "dmapi support", "no" },
+	};
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(force); i++) {
+		lp_do_parameter(snum, force[i][0], force[i][1]);
+	}
+}
+
+/* "." and empty components go, ".." takes one away, never above "/". */
+static char *csv_path_add(char *path, const char *part, size_t len)
+{
+	char *slash = NULL;
+
+	if (len == 0 || (len == 1 && part[0] == '.')) {
+		return path;
+	}
+	if (len == 2 && part[0] == '.' && part[1] == '.') {
+		slash = strrchr(path, '/');
+		if (slash != NULL) {
+			*slash = '\0';
+		}
+		return path;
+	}
+	path = talloc_asprintf_append(path, "/%.*s", (int)len, part);
+	return path;
+}
+
+char *csv_path_normalise(TALLOC_CTX *mem_ctx, const char *path)
+{
+	char *result = NULL;
+
+	if (path[0] != '/') {
+		return NULL;
+	}
+	result = talloc_strdup(mem_ctx, "");
+	while (result != NULL && path[0] != '\0') {
+		size_t len;
+
+		path += strspn(path, "/");
+		len = strcspn(path, "/");
+		result = csv_path_add(result, path, len);
+		path += len;
+	}
+	if (result != NULL && result[0] == '\0') {
+		result = talloc_asprintf_append(result, "/");
+	}
+	return result;
+}
+
+char *csv_path_in_volume(TALLOC_CTX *mem_ctx,
+			 const char *path,
+			 const char *volume)
+{
+	size_t rootlen = strlen(CSV_MOUNT_ROOT);
+	size_t vollen = strlen(volume);
+
+	if (strncmp(path, CSV_MOUNT_ROOT, rootlen) != 0 ||
+	    strncmp(path + rootlen, volume, vollen) != 0)
+	{
+		return NULL;
+	}
+	path += rootlen + vollen;
+	if (path[0] == '\0') {
+		return talloc_strdup(mem_ctx, ".");
+	}
+	if (path[0] != '/') {
+		return NULL;
+	}
+	return talloc_strdup(mem_ctx, path + 1);
+}

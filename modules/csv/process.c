@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The volumes that this process uses: one connection to the node's csvd, one
+ * csv_volume per volume, shared by all tree connects on it.
+ */
+#include "csv.h"
+#include "lib/global_contexts.h"
+
+/* csvd answers an attach from memory; more than this means it hangs. */
+#define CSV_ATTACH_TIMEOUT_MS 5000
+
+static struct {
+	pid_t pid; /* a fork starts anew */
+	struct csv_control *control;
+	char *socket;
+	struct csv_use *uses;
+} csv_process;
+
+static void csv_raise(void)
+{
+	become_root();
+}
+
+static void csv_drop(void)
+{
+	unbecome_root();
+}
+
+static const struct csv_privilege csv_smbd_privilege = {
+	.raise = csv_raise,
+	.drop = csv_drop,
+};
+
+/*
+ * smbd forks before it connects a share, so nothing is ever inherited; were
+ * it, the parent's socket and volumes would have to be left alone.
+ */
+static void csv_process_check_fork(void)
+{
+	if (csv_process.pid == getpid()) {
+		return;
+	}
+	ZERO_STRUCT(csv_process);
+	csv_process.pid = getpid();
+}
+
+static int csv_process_control(const char *socket)
+{
+	int ret;
+
+	if (csv_process.control != NULL) {
+		if (strcmp(csv_process.socket, socket) != 0) {
+			DBG_ERR("csv:socket = %s differs from %s, which this "
+				"process uses already\n",
+				socket,
+				csv_process.socket);
+			return EINVAL;
+		}
+		return 0;
+	}
+	csv_process.socket = talloc_strdup(NULL, socket);
+	if (csv_process.socket == NULL) {
+		return ENOMEM;
+	}
+	ret = csv_control_create(NULL,
+				 global_event_context(),
+				 csv_process.socket,
+				 &csv_process.control);
+	if (ret != 0) {
+		TALLOC_FREE(csv_process.socket);
+	}
+	return ret;
+}
+
+static void csv_process_idle(void)
+{
+	if (csv_process.uses != NULL) {
+		return;
+	}
+	TALLOC_FREE(csv_process.control);
+	TALLOC_FREE(csv_process.socket);
+}
+
+static struct csv_use *csv_use_find(const char *volume)
+{
+	struct csv_use *use = NULL;
+
+	for (use = csv_process.uses; use != NULL; use = use->next) {
+		if (strcmp(csv_volume_name(use->vol), volume) == 0) {
+			return use;
+		}
+	}
+	return NULL;
+}
+
+static int csv_use_attach(const char *volume, struct csv_use *use)
+{
+	struct csv_control_volume params = {
+		.name = volume,
+		.priv = &csv_smbd_privilege,
+		.state_fn = csv_park_state,
+		.private_data = use,
+	};
+	int ret;
+
+	ret = csv_control_attach(csv_process.control,
+				 use,
+				 &params,
+				 CSV_ATTACH_TIMEOUT_MS,
+				 &use->vol);
+	if (ret != 0) {
+		return ret;
+	}
+	use->stats = csv_stats_create(use,
+				      global_event_context(),
+				      use->vol,
+				      csv_process.socket);
+	return use->stats != NULL ? 0 : ENOMEM;
+}
+
+int csv_use_get(const char *volume, const char *socket, struct csv_use **_use)
+{
+	struct csv_use *use = NULL;
+	int ret;
+
+	csv_process_check_fork();
+	use = csv_use_find(volume);
+	if (use != NULL) {
+		*_use = use;
+		return 0;
+	}
+	ret = csv_process_control(socket);
+	if (ret != 0) {
+		return ret;
+	}
+	use = talloc_zero(csv_process.control, struct csv_use);
+	if (use == NULL) {
+		csv_process_idle();
+		return ENOMEM;
+	}
+	ret = csv_use_attach(volume, use);
+	if (ret != 0) {
+		TALLOC_FREE(use);
+		csv_process_idle();
+		return ret;
+	}
+	DLIST_ADD(csv_process.uses, use);
+	*_use = use;
+	return 0;
+}
+
+void csv_use_put(struct csv_use *use)
+{
+	if (use->shares != NULL || use->waits != NULL) {
+		return;
+	}
+	csv_stats_write(use->stats);
+	DLIST_REMOVE(csv_process.uses, use);
+	TALLOC_FREE(use);
+	csv_process_idle();
+}
