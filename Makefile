@@ -29,10 +29,12 @@ endif
 # Two makes in one build directory take turns.
 WAF = cd '$(BUILD)' && flock .lock env PYTHONHASHSEED=1 WAF_MAKE=1 \
 	PYTHONDONTWRITEBYTECODE=1 $(PYTHON) $(SAMBA)/src/buildtools/bin/waf
-PYTEST = SOFS_SAMBA='$(SAMBA)' SOFS_BUILD='$(BUILD)' $(PYTHON) -m pytest \
-	-p no:cacheprovider $(PYTEST_ARGS)
+# What tests, demo and bench are told about the build.
+WITH = SOFS_SAMBA='$(SAMBA)' SOFS_SAMBA_PREFIX='$(SAMBA)/prefix' \
+	SOFS_BUILD='$(BUILD)'
+PYTEST = $(WITH) $(PYTHON) -m pytest -p no:cacheprovider $(PYTEST_ARGS)
 
-.PHONY: all deps samba configured test-programs fuzz check check-vm demo \
+.PHONY: all deps samba samba-prefix configured test-programs fuzz check check-vm demo \
 	bench soak install clean
 
 all: configured
@@ -47,6 +49,9 @@ else
 samba:
 	@samba/build
 endif
+
+samba-prefix:
+	@echo '$(SAMBA)/prefix'
 
 # Configured once for each Samba directory and wscript.
 configured: samba
@@ -76,11 +81,11 @@ check-vm: deps
 
 demo: deps
 	@$(MAKE) --no-print-directory all
-	@SOFS_SAMBA='$(SAMBA)' SOFS_BUILD='$(BUILD)' test/cluster/demo
+	@$(WITH) test/cluster/demo
 
 bench: deps
 	@$(MAKE) --no-print-directory all
-	@SOFS_SAMBA='$(SAMBA)' SOFS_BUILD='$(BUILD)' test/bench/run
+	@$(WITH) test/bench/run
 
 soak: deps
 	@$(MAKE) --no-print-directory test-programs fuzz
