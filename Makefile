@@ -75,6 +75,7 @@ check: deps
 	@test/tools/sizes
 	@$(PYTEST) test
 
+check-vm: PACKAGES += test/vm/packages
 check-vm: deps
 	@$(MAKE) --no-print-directory all
 	@$(PYTEST) test/vm
