@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * A transport moves the bytes of a connection: one struct of functions, so
+ * that another fabric fits behind it.
+ *
+ * All are non-blocking. A result is a number of bytes, or a negative errno:
+ * -EAGAIN (poll(2) for what csv_transport_events() says), anything else: the
+ * connection is over. A transport belongs to one thread.
+ */
+#ifndef _CSV_WIRE_TRANSPORT_H_
+#define _CSV_WIRE_TRANSPORT_H_
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+#include <talloc.h>
+
+struct csv_transport;
+
+struct csv_transport_ops {
+	const char *name;
+	/* 0: the peer closed */
+	ssize_t (*readv)(struct csv_transport *t,
+			 const struct iovec *iov,
+			 int num);
+	/* What it took is its own from then on. */
+	ssize_t (*writev)(struct csv_transport *t,
+			  const struct iovec *iov,
+			  int num);
+	/* Send what it took and still holds: 0 all gone, or -EAGAIN. */
+	int (*flush)(struct csv_transport *t);
+	/* Bytes are here that poll(2) on fd does not see. */
+	bool (*pending)(const struct csv_transport *t);
+};
+
+struct csv_transport {
+	const struct csv_transport_ops *ops;
+	int fd; /* belongs to the transport: freeing closes it */
+};
+
+/* Plain TCP over a connected socket; takes the socket over. */
+struct csv_transport *csv_tcp_transport(TALLOC_CTX *mem_ctx, int fd);
+
+/* Non-blocking, close on exec, no delay; 0 or errno. */
+int csv_tcp_setup(int fd);
+/* The kernel notices a dead host after about ms of silence. 0 or errno. */
+int csv_tcp_set_dead_ms(int fd, unsigned ms);
+
+/*
+ * Connect to a numeric address, blocking at most *timeout_ms, which is
+ * reduced by the time it took. 0, EINVAL (no such address) or errno.
+ */
+int csv_tcp_connect(const char *address,
+		    uint16_t port,
+		    unsigned *timeout_ms,
+		    int *fd);
+/* A listening socket. 0 or errno. */
+int csv_tcp_listen(const char *address, uint16_t port, int *fd);
+/* The port that a socket is bound to; 0 on error. */
+uint16_t csv_tcp_port(int fd);
+
+/* Milliseconds of the monotonic clock. */
+uint64_t csv_now_ms(void);
+
+#endif /* _CSV_WIRE_TRANSPORT_H_ */
