@@ -171,26 +171,62 @@ void csv_vfs_disconnect(struct vfs_handle_struct *handle)
 	csv_use_put(use);
 }
 
+static int csv_share_open_root(struct csv_share *share,
+			       const struct csv_cred *cred,
+			       struct csv_stat *st)
+{
+	uint32_t how = CSV_O_PATH | CSV_O_DIRECTORY | CSV_O_NOSYMLINKS;
+	struct csv_handle *root = NULL;
+	int ret;
+
+	ret = csv_open(share->use->vol,
+		       share,
+		       cred,
+		       NULL,
+		       share->sub,
+		       how,
+		       0,
+		       &root,
+		       st);
+	if (ret != 0) {
+		return ret;
+	}
+	TALLOC_FREE(share->root);
+	share->root = root;
+	share->root_invalid = false;
+	return 0;
+}
+
+void csv_share_reopen_root(struct csv_share *share)
+{
+	static const struct csv_cred root_cred;
+	struct csv_stat st = {};
+	int ret;
+
+	if (!share->root_invalid || share->root == NULL) {
+		return;
+	}
+	become_root();
+	ret = csv_share_open_root(share, &root_cred, &st);
+	unbecome_root();
+	if (ret != 0) {
+		DBG_ERR("%s cannot be opened again: %s, the share stays "
+			"unusable for this client\n",
+			share->conn->connectpath,
+			strerror(ret));
+	}
+}
+
 int csv_vfs_open_share_root(struct vfs_handle_struct *handle,
 			    struct files_struct *root_fsp,
 			    const char *connectpath)
 {
 	struct csv_share *share = csv_share_of(handle);
-	uint32_t how = CSV_O_PATH | CSV_O_DIRECTORY | CSV_O_NOSYMLINKS;
 	struct csv_stat st = {};
 	SMB_STRUCT_STAT sbuf = {};
 	int ret;
 
-	TALLOC_FREE(share->root);
-	ret = csv_open(csv_vol(handle),
-		       share,
-		       csv_cred_now(handle),
-		       NULL,
-		       share->sub,
-		       how,
-		       0,
-		       &share->root,
-		       &st);
+	ret = csv_share_open_root(share, csv_cred_now(handle), &st);
 	if (ret != 0) {
 		errno = ret;
 		return -1;

@@ -41,6 +41,7 @@ struct csv_share {
 	struct connection_struct *conn;
 	struct csv_use *use;
 	struct csv_handle *root; /* NULL before open_share_root */
+	bool root_invalid;	 /* the volume was Init since */
 	char *sub;		 /* below the volume's root; "." for itself */
 	bool stable;		 /* share with continuous availability */
 };
@@ -119,6 +120,8 @@ int csv_vfs_open_share_root(struct vfs_handle_struct *handle,
 			    const char *connectpath);
 int csv_vfs_chdir(struct vfs_handle_struct *handle,
 		  const struct smb_filename *smb_fname);
+/* Init made every handle invalid; the share itself outlives that. */
+void csv_share_reopen_root(struct csv_share *share);
 struct smb_filename *csv_vfs_realpath(struct vfs_handle_struct *handle,
 				      TALLOC_CTX *ctx,
 				      const struct smb_filename *smb_fname);

@@ -83,6 +83,11 @@ void csv_park_state(struct csv_volume *vol,
 		return; /* still attaching */
 	}
 	for (share = use->shares; share != NULL; share = share->next) {
+		if (new_state == CSV_STATE_INIT) {
+			share->root_invalid = true;
+		} else if (new_state == CSV_STATE_ACTIVE) {
+			csv_share_reopen_root(share);
+		}
 		csv_park_share(share);
 	}
 	if (new_state == CSV_STATE_ACTIVE) {
