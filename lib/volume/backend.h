@@ -266,6 +266,7 @@ struct csv_local_params {
 	uint64_t epoch;
 	enum csv_cred_mode cred_mode;
 	const struct csv_privilege *priv;
+	bool threads; /* asynchronous data by threads even with io_uring */
 };
 
 /*
