@@ -2,6 +2,7 @@
 """A volume of a bed, handled with the admin's tool as an admin does."""
 
 import json
+import pathlib
 import time
 
 from bed import checks, proc
@@ -34,6 +35,11 @@ class Volume:
         self.sofs(*argv, *options)
         self.wait_active()
         return self
+
+    def declared(self):
+        """Does the cluster know it?"""
+        out = json.loads(self.sofs("volume", "list", "--json").stdout)
+        return self.name in [v["name"] for v in out["volumes"]]
 
     def remove(self):
         """Undeclare it."""
@@ -89,6 +95,17 @@ class Volume:
         self.bed.share(name, path, **{**SHARE, "csv:volume": self.name,
                                       **params})
         return name
+
+    def redirected_bytes(self, node):
+        """Bytes that smbds of a node redirected, from the module's own
+        counters (the smbds write them within a second)."""
+        total = 0
+        for path in pathlib.Path(f"{node.root}/run/csvd/stats").glob(
+                f"*.{self.name}.json"):
+            values = json.loads(path.read_text("utf-8"))
+            total += values["redirected_read_bytes"]
+            total += values["redirected_write_bytes"]
+        return total
 
     def check(self, owner=None):
         """The design's assertions: mounted on the owner only, no smbd
