@@ -45,7 +45,6 @@ NO_LIBS = ('cpython', 'cmocka')
 def options(opt):
     opt.load('compiler_c')
     opt.add_option('--samba', default='', help='directory of the built Samba')
-    opt.add_option('--destdir', default='', help='root to install into')
     opt.add_option('--sanitized', action='store_true', default=False,
                    help='build the unit tests, with sanitizers')
     opt.add_option('--fuzz', action='store_true', default=False,
@@ -285,8 +284,8 @@ def man_pages(bld):
 
 
 def install(bld):
-    """Our files into Samba's prefix, below --destdir if given."""
-    prefix = bld.options.destdir + bld.env.SAMBA_PREFIX
+    """Our files into Samba's prefix (waf puts them below --destdir)."""
+    prefix = bld.env.SAMBA_PREFIX
     build_dir = bld.bldnode
 
     def put(folder, pattern, mode, node=build_dir):
@@ -299,7 +298,8 @@ def install(bld):
     put('bin', 'bin/sofs', 0o755)
     put('share/man/man8', 'man/*.8', 0o644)
     put('share/ctdb/events/legacy', 'ctdb-events/*.script', 0o755, bld.path)
-    put('share/doc/sofs/examples', 'examples/*', 0o644, bld.path)
+    put('share/doc/sofs/examples', ['examples/*', 'ctdb-events/*.options'],
+        0o644, bld.path)
 
 
 def build(bld):
