@@ -12,14 +12,12 @@ import signal
 import subprocess
 import time
 
-from . import fence, lun, net, ns, proc, remains, samba
+from . import lun, net, proc, remains, samba
 from .client import Client
 from .errors import BedError
 from .node import Node, read_life, reap
 
 KEEPER = samba.REPO / "test/cluster/bed/keeper.py"
-STATUS = re.compile(r"^pnn:(\d+) \S+\s+(.*?)(?: \(THIS NODE\))?$",
-                    re.MULTILINE)
 
 
 class Bed:
@@ -181,14 +179,25 @@ class Bed:
 
     # CTDB
 
+    def flags(self, node):
+        """What a node thinks of each: {number: "OK" or what is wrong}."""
+        rows = [line.strip("|").split("|") for line in
+                node.ctdb("-X", "status", timeout=10).splitlines()]
+        names = rows[0][2:-1]
+        return {int(row[0]) + 1: " ".join(
+            name for name, value in zip(names, row[2:-1])
+            if value == "1") or "OK" for row in rows[1:]}
+
     def status(self, node):
-        """What a node thinks: {"nodes": {number: "OK"…}, "mode": …}."""
-        out = node.ctdb("status", check=False, timeout=10)
+        """Recovery mode and leader: {"mode": …, "leader": number or None}.
+
+        Needs a leader's broadcast, so it takes up to a second; without a
+        leader "mode" is UNKNOWN.
+        """
+        out = node.run("timeout", "4", "ctdb", "status", check=False).stdout
         mode = re.search(r"^Recovery mode:(\w+)", out, re.MULTILINE)
         leader = re.search(r"^Leader:(\d+)", out, re.MULTILINE)
-        return {"nodes": {int(pnn) + 1: flags
-                          for pnn, flags in STATUS.findall(out)},
-                "mode": mode.group(1) if mode else "UNKNOWN",
+        return {"mode": mode.group(1) if mode else "UNKNOWN",
                 "leader": int(leader.group(1)) + 1 if leader else None}
 
     def public_ips(self, node):
@@ -219,10 +228,12 @@ class Bed:
 
         def healthy():
             for node in nodes:
-                status = self.status(node)
-                fine = {n for n, f in status["nodes"].items() if f == "OK"}
-                if status["mode"] != "NORMAL" or fine != expected:
-                    raise BedError(f"{node.name} says {status}")
+                flags = self.flags(node)
+                fine = {n for n, flag in flags.items() if flag == "OK"}
+                if fine != expected:
+                    raise BedError(f"{node.name} says {flags}")
+            if self.status(nodes[0])["mode"] != "NORMAL":
+                raise BedError("no leader, or a recovery runs")
             ips = self.public_ips(nodes[0])
             if not ips or not set(ips.values()) <= expected:
                 raise BedError(f"public addresses: {ips}")
@@ -360,6 +371,8 @@ class Bed:
         """Write a line into every log, so that a test's part is found."""
         line = f"==== {time.strftime('%H:%M:%S')} {text}\n"
         for path in self.dir.glob("node*/log/*"):
+            if not path.is_file():
+                continue
             with open(path, "a", encoding="utf-8") as handle:
                 handle.write(line)
 

@@ -108,6 +108,7 @@ class FenceServer(socketserver.ThreadingUnixStreamServer):
     def answer(self, handler, action, port):
         """Do what the agent asks for, in the mode that the test has set."""
         try:
+            self.bed.reload()
             node = self.bed.node(port)
             mode = self.bed.fence_mode_of(node)
             if action in ("off", "reboot") and mode == "fail":

@@ -96,8 +96,6 @@ def make_own(root, bed_dir, node_dir, prefix):
     """What only this node has, and what only this bed has."""
     for part in ("etc", "var", "private"):
         ns.bind(f"{node_dir}/{part}", f"{root}{prefix}/{part}")
-    for name in ("passwd", "group", "hosts", "hostname"):
-        bind_file(f"{node_dir}/hostetc/{name}", f"{root}/etc/{name}")
     os.mkdir(f"{root}/csv")
     for target, source in (("shared", f"{bed_dir}/shared"),
                            ("bed/log", f"{node_dir}/log"),
@@ -106,6 +104,8 @@ def make_own(root, bed_dir, node_dir, prefix):
         os.makedirs(f"{root}/{target}")
         ns.bind(source, f"{root}/{target}")
     bind_file(f"{bed_dir}/fence.sock", f"{root}/bed/fence.sock")
+    # Not bind mounts of files: they vanish when the host renames over one.
+    overlay(f"{node_dir}/hostetc", f"{root}/etc")
     overlay(f"{bed_dir}/modules", f"{root}{prefix}/lib/vfs")
     overlay(f"{bed_dir}/agents", f"{root}/usr/sbin")
 

@@ -58,12 +58,17 @@ def _read(path):
 
 
 def loops_under(directory):
-    """All loop devices whose image lies below a directory."""
+    """All loop devices whose image lies below a bed's directory.
+
+    The kernel names a file of a store that is no longer mounted anywhere by
+    its path in the store, which begins with the bed's name.
+    """
     found = []
+    starts = (f"{directory}/", f"/{directory.name}/")
     for name in os.listdir("/sys/block"):
         backing = _read(f"/sys/block/{name}/loop/backing_file")
         if name.startswith("loop") and backing is not None \
-                and f"{backing}/".startswith(f"{directory}/"):
+                and backing.startswith(starts):
             found.append(Loop(name, backing.removesuffix(" (deleted)")))
     return found
 
@@ -178,7 +183,8 @@ class Lun:
 
     def _link(self, node):
         if self.store:
-            return self._store_mount / f"node{node}" / f"{self.name}.img"
+            return (self._store_mount / self.bed.id / f"node{node}"
+                    / f"{self.name}.img")
         return self.bed.dir / f"node{node}" / "lun" / f"{self.name}.img"
 
     def create(self, size="2G"):

@@ -36,6 +36,11 @@ def client_address(index):
     return f"{SERVICE}{200 + index}"
 
 
+def hardware_address(cable):
+    """The MAC address of the inner end of a cable."""
+    return f"02:77:00:00:{ord(cable[0]):02x}:{int(cable[1:]):02x}"
+
+
 def _ip(pid, lines):
     ns.command(ns.enter_argv(pid, "n") + ["ip", "-batch", "-"],
                input="\n".join(lines) + "\n")
@@ -54,9 +59,14 @@ def make_bridge(bed_pid):
 
 
 def plug(bed_pid, pid, cable, addresses):
-    """Lay a cable from the bridge to the network namespace of pid."""
+    """Lay a cable from the bridge to the network namespace of pid.
+
+    The hardware address belongs to the cable, so that nobody has to forget
+    an old one when a node comes back.
+    """
     unplug(bed_pid, cable)
-    _ip(bed_pid, [f"link add {cable} type veth peer name eth0 netns {pid}",
+    _ip(bed_pid, [f"link add {cable} type veth peer name eth0 address "
+                  f"{hardware_address(cable)} netns {pid}",
                   f"link set {cable} master {BRIDGE}",
                   f"link set {cable} up"])
     _ip(pid, ["link set lo up", "link set eth0 up"]

@@ -125,6 +125,7 @@ def _ctdb_conf(node, cluster_lock):
 	location = file:/bed/log/log.ctdb
 	log level = NOTICE
 [cluster]
+	leader timeout = 3
 	cluster lock = {cluster_lock}
 	node address = {net.cluster_address(node)}
 [database]
@@ -177,7 +178,8 @@ def write_config(node_dir, node, config):
     etc = node_dir / "etc"
     ctdb_etc = etc / "ctdb"
     (node_dir / "hostetc").mkdir(exist_ok=True)
-    shutil.copytree(prefix / "etc", etc, dirs_exist_ok=True, symlinks=True)
+    shutil.rmtree(etc)
+    shutil.copytree(prefix / "etc", etc, symlinks=True)
     _event_scripts(prefix, ctdb_etc)
     everyone = range(1, config["nodes"] + 1)
     texts = {
