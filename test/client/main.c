@@ -18,6 +18,7 @@ struct mode {
 static const struct mode modes[] = {
 	{ "stream", mode_stream, "write numbered blocks, measure gaps, verify" },
 	{ "verify", mode_verify, "read back what a stream wrote" },
+	{ "locks", mode_locks, "hold byte-range locks, prove that they hold" },
 };
 
 struct cmdline {
@@ -182,7 +183,7 @@ static bool set_options(struct main_context *ctx,
 	struct smb3_options *opts = &ctx->opts;
 
 	opts->port = cl->port;
-	opts->sign = cl->sign;
+	opts->sign = cl->sign || cl->encrypt;
 	opts->encrypt = cl->encrypt;
 	opts->verbose = cl->verbose;
 	opts->connect_timeout_ms = cl->connect_timeout_ms;

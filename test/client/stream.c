@@ -5,7 +5,7 @@
  *
  * Commands on the control channel: "mark NAME" begins an event, "status"
  * prints the state, "stop" ends the stream. Each is answered with one JSON
- * line on stdout. A gap counts for every event during which a part of it
+ * line on stdout. A gap counts for the one event during which most of it
  * passed.
  */
 #include "client.h"
@@ -123,13 +123,40 @@ static void stream_progress_start(struct stream *s)
 				       s);
 }
 
+/* Of the events that a gap touches, the one with its largest part. */
+static struct stream_event *stream_event_of_gap(struct stream *s,
+						struct timeval from,
+						struct timeval to)
+{
+	struct stream_event *best = &s->events[s->num_events - 1];
+	struct timeval end = to;
+	double most = -1;
+	size_t i;
+
+	for (i = s->num_events; i > 0; i--) {
+		struct stream_event *event = &s->events[i - 1];
+		struct timeval begin = timeval_max(&event->start, &from);
+		double part = msec_between(begin, end);
+
+		if (part > most) {
+			most = part;
+			best = event;
+		}
+		if (timeval_compare(&event->start, &from) <= 0) {
+			break;
+		}
+		end = event->start;
+	}
+	return best;
+}
+
 /* Everything between two acknowledgements is a gap, the pacing included. */
 static void stream_acked(struct stream *s, struct timeval sent)
 {
 	struct timeval now = timeval_current();
 	double gap = msec_between(s->last_ack, now);
 	double latency = msec_between(sent, now);
-	size_t i = s->num_events;
+	struct stream_event *event = NULL;
 
 	if (gap > s->longest_gap_ms) {
 		s->longest_gap_ms = gap;
@@ -139,15 +166,9 @@ static void stream_acked(struct stream *s, struct timeval sent)
 		s->longest_latency_ms = latency;
 		s->latency_start = sent;
 	}
-	s->events[i - 1].blocks += 1;
-	while (i > 0) {
-		struct stream_event *event = &s->events[--i];
-
-		event->longest_gap_ms = MAX(event->longest_gap_ms, gap);
-		if (timeval_compare(&event->start, &s->last_ack) <= 0) {
-			break;
-		}
-	}
+	event = stream_event_of_gap(s, s->last_ack, now);
+	event->longest_gap_ms = MAX(event->longest_gap_ms, gap);
+	s->events[s->num_events - 1].blocks += 1;
 	s->last_ack = now;
 	s->written += 1;
 }

@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One smbd for the client's tests, alone in namespaces of its own."""
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+sys.dont_write_bytecode = True
+TOP = pathlib.Path(__file__).resolve().parents[2]
+SAMBA = pathlib.Path(os.environ.get("SOFS_SAMBA", "/var/cache/sofs/dev"))
+PREFIX = SAMBA / "prefix"
+BUILD = pathlib.Path(os.environ.get("SOFS_BUILD", TOP / "build"))
+CLIENT = pathlib.Path(os.environ.get("SMB3CLIENT",
+                                     BUILD / "test/smb3client"))
+PASSWORD = "namespace-only"
+USER = "daemon"
+
+CONF = """
+[global]
+	netbios name = SOLO
+	server role = standalone server
+	interfaces = lo
+	bind interfaces only = yes
+	disable netbios = yes
+	smb ports = 445
+	server min protocol = SMB3_11
+	private dir = {top}/private
+	lock directory = {top}/lock
+	state directory = {top}/state
+	cache directory = {top}/cache
+	pid directory = {top}/run
+	ncalrpc dir = {top}/run/ncalrpc
+	log file = {top}/smbd.log
+	log level = 1
+	load printers = no
+	disable spoolss = yes
+	rpc start on demand helpers = no
+	persistent handles = yes
+	posix locking = no
+	kernel share modes = no
+	kernel oplocks = no
+	vfs objects = acl_xattr streams_xattr
+	read only = no
+[ca]
+	path = {top}/data
+	continuous availability = yes
+	durable handles = yes
+[plain]
+	path = {top}/plain
+"""
+
+
+def wait_for(what, seconds=20):
+    """Poll what() until it is true; its value."""
+    end = time.monotonic() + seconds
+    while True:
+        value = what()
+        if value:
+            return value
+        assert time.monotonic() < end, f"{what.__name__}: not in {seconds} s"
+        time.sleep(0.02)
+
+
+class Server:
+    """smbd in its own network, mount and PID namespaces."""
+
+    def __init__(self, top):
+        self.top, self.smbd = top, None
+        for name in ("private", "lock", "state", "cache", "run", "data",
+                     "plain"):
+            (top / name).mkdir()
+        for name in ("data", "plain"):
+            (top / name).chmod(0o777)
+        self.conf = top / "smb.conf"
+        self.conf.write_text(CONF.format(top=top))
+        self.holder = subprocess.Popen(
+            ["unshare", "--net", "--mount", "--pid", "--fork", "--mount-proc",
+             "--kill-child", "sh", "-c", "echo up; exec sleep infinity"],
+            stdout=subprocess.PIPE, text=True)
+        assert self.holder.stdout.readline() == "up\n"
+        self.init = int(subprocess.check_output(
+            ["pgrep", "-P", str(self.holder.pid)]))
+        self.run("ip", "link", "set", "lo", "up")
+        self.run("ip", "address", "add", "127.0.0.2/8", "dev", "lo")
+        subprocess.run(
+            [*self.inside(), PREFIX / "bin/smbpasswd", "-c", self.conf, "-s",
+             "-a", USER], input=f"{PASSWORD}\n{PASSWORD}\n", text=True,
+            check=True, capture_output=True)
+
+    def inside(self):
+        return ["nsenter", "-t", str(self.init), "-n", "-m", "-p"]
+
+    def run(self, *argv):
+        return subprocess.run([*self.inside(), *argv], check=True, text=True,
+                              capture_output=True).stdout
+
+    def start(self):
+        # pylint: disable=consider-using-with
+        self.smbd = subprocess.Popen(
+            [*self.inside(), PREFIX / "sbin/smbd", "-s", self.conf,
+             "--foreground", "--no-process-group"],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        wait_for(self.listening)
+
+    def listening(self):
+        return self.run("ss", "-Hltn", "sport = :445")
+
+    def stop(self, how=signal.SIGTERM):
+        """All of smbd: the parent and every child."""
+        for pid in self.pids():
+            os.kill(pid, how)
+        self.smbd.wait(20)
+        wait_for(lambda: not self.pids())
+
+    def pids(self, title="smbd"):
+        """Processes (host's numbers) in our PID namespace, by title."""
+        ours = os.readlink(f"/proc/{self.init}/ns/pid")
+        found = []
+        for name in os.listdir("/proc"):
+            try:
+                if (name.isdigit() and
+                        os.readlink(f"/proc/{name}/ns/pid") == ours and
+                        title in pathlib.Path(
+                            f"/proc/{name}/cmdline").read_text("utf-8")):
+                    found.append(int(name))
+            except OSError:
+                continue
+        return found
+
+    def client_process(self):
+        """The smbd child that has the first connection."""
+        return self.pids("smbd: client")
+
+    def close(self):
+        self.holder.kill()
+        self.holder.wait()
+
+
+@pytest.fixture
+def server(tmp_path_factory):
+    if os.geteuid() != 0:
+        pytest.skip("needs root for namespaces")
+    assert CLIENT.exists(), f"{CLIENT} is not built"
+    top = tmp_path_factory.mktemp("smbd")
+    for folder in (top, *top.parents[:2]):
+        folder.chmod(0o755)
+    srv = Server(top)
+    try:
+        srv.start()
+        yield srv
+    finally:
+        srv.close()
+        shutil.rmtree(top, ignore_errors=True)

@@ -1,0 +1,236 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the test client promises: it comes back, and it sees faults."""
+import json
+import os
+import signal
+import subprocess
+
+import pytest
+
+from conftest import CLIENT, PASSWORD, USER, wait_for
+
+BLOCK = 4096
+
+
+class Run:
+    """smb3client inside the server's network namespace."""
+
+    def __init__(self, server, mode, path, *options, share="ca"):
+        self.report_path = server.top / f"{mode}.json"
+        self.answers = []
+        # pylint: disable=consider-using-with
+        self.child = subprocess.Popen(
+            ["nsenter", "-t", str(server.init), "-n", str(CLIENT), mode,
+             f"//127.0.0.1/{share}/{path}", "--user", USER, "--report",
+             str(self.report_path), *map(str, options)],
+            env=dict(os.environ, SMB3CLIENT_PASSWORD=PASSWORD), text=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+    def answer(self, word):
+        line = self.child.stdout.readline()
+        assert line, f"no answer, exit {self.child.wait(10)}"
+        answer = json.loads(line)
+        assert answer["answer"] == word, answer
+        return answer
+
+    def command(self, text, word):
+        self.child.stdin.write(text + "\n")
+        self.child.stdin.flush()
+        return self.answer(word)
+
+    def blocks(self):
+        return self.command("status", "status")["blocks_written"]
+
+    def wait_blocks(self, more):
+        goal = self.blocks() + more
+        wait_for(lambda: self.blocks() >= goal)
+
+    def stop(self):
+        self.child.stdin.write("stop\n")
+        self.child.stdin.flush()
+        return self.end()
+
+    def end(self):
+        self.child.communicate(timeout=60)
+        report = json.loads(self.report_path.read_text("utf-8"))
+        report["exit_code"] = self.child.returncode
+        return report
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.child.poll() is None:
+            self.child.kill()
+        self.child.communicate()
+
+
+def stream(server, *options):
+    run = Run(server, "stream", "s.bin", "--control", "-", "--keep", *options)
+    run.answer("ready")
+    return run
+
+
+def assert_whole(report):
+    assert report["errors"] == 0, report["error_list"]
+    assert report["blocks_lost"] == report["blocks_doubled"] == 0
+    assert report["blocks_verified"] == report["blocks_written"] > 0
+    assert report["exit_code"] == 0
+
+
+def gap(report, name):
+    return max(e["longest_gap_ms"] for e in report["events"]
+               if e["name"] == name)
+
+
+@pytest.mark.parametrize("options", [(), ("--sign",), ("--encrypt",)],
+                         ids=["as_offered", "signed", "encrypted"])
+def test_killed_child_is_a_gap_and_nothing_else(server, options):
+    with stream(server, *options) as run:
+        run.wait_blocks(20)
+        run.command("mark kill", "marked")
+        os.kill(server.client_process()[0], signal.SIGKILL)
+        wait_for(lambda: run.command("status", "status")["reconnects"] == 1)
+        run.wait_blocks(20)
+        report = run.stop()
+    assert_whole(report)
+    assert report["persistent_granted"]
+    assert report["handles_reconnected"] == report["reconnects"] == 1
+    assert report["connection_failures"]
+    assert gap(report, "kill") == report["longest_gap_ms"] < 5000
+    assert gap(report, "start") < gap(report, "kill")
+
+
+def test_forgotten_handle_is_final(server):
+    """Samba alone, without CTDB, forgets persistent handles when all of it
+    stops. The client comes back, takes the answer as final and says so; what
+    it had been told is written is there."""
+    with stream(server) as run:
+        run.wait_blocks(20)
+        server.stop(signal.SIGKILL)
+        run.command("mark restart", "marked")
+        server.start()
+        report = run.end()
+    assert report["exit_code"] == 1
+    assert report["reconnects"] == report["handles_lost"] == 1
+    assert "NT_STATUS_OBJECT_NAME_NOT_FOUND" in report["error_list"][0]
+    assert not report["retried_status"]
+    again = verify(server, report)
+    assert again["blocks_verified"] == report["blocks_written"] >= 20
+    assert again["blocks_lost"] == 0
+
+
+def test_read_back_through_another_address(server):
+    """Read back through another address, too."""
+    with stream(server, "--verify-addresses", "127.0.0.2") as run:
+        run.wait_blocks(20)
+        report = run.stop()
+    assert_whole(report)
+    assert report["other_blocks_verified"] == report["blocks_written"]
+
+
+def test_silent_server_is_noticed_by_echo(server):
+    """A stopped smbd says nothing: ECHO finds out within about 2 s."""
+    with stream(server) as run:
+        run.wait_blocks(5)
+        pid = server.client_process()[0]
+        os.kill(pid, signal.SIGSTOP)
+        run.command("mark stopped", "marked")
+        wait_for(lambda: run.command("status", "status")["silent_ms"] > 2600)
+        os.kill(pid, signal.SIGKILL)
+        wait_for(lambda: run.command("status", "status")["reconnects"] == 1)
+        report = run.stop()
+    assert_whole(report)
+    assert report["connection_failures"]["NT_STATUS_IO_TIMEOUT"] >= 1
+
+
+def test_next_address_of_the_list(server):
+    with stream(server, "--addresses", "127.0.0.9:1,127.0.0.2") as run:
+        run.wait_blocks(5)
+        report = run.stop()
+    assert_whole(report)
+    assert report["links"][0]["address"] == "127.0.0.2"
+    assert "NT_STATUS_CONNECTION_REFUSED" in report["connection_failures"]
+
+
+def verify(server, stream_report):
+    path = server.top / "of-stream.json"
+    path.write_text(json.dumps(stream_report))
+    with Run(server, "verify", "s.bin", "--stream-report", path) as run:
+        return run.end()
+
+
+def flip_byte(data):
+    data[3 * BLOCK + 1000] ^= 1
+    return data
+
+
+def drop_block(data):
+    data[5 * BLOCK:6 * BLOCK] = bytes(BLOCK)
+    return data
+
+
+def drop_last(data):
+    return data[:-BLOCK]
+
+
+def double_block(data):
+    data[7 * BLOCK:8 * BLOCK] = data[2 * BLOCK:3 * BLOCK]
+    return data
+
+
+def append_again(data):
+    return data + data[-BLOCK:]
+
+
+def half_block(data):
+    return data + b"x" * 100
+
+
+@pytest.mark.parametrize("fault, found", [
+    (flip_byte, {"blocks_lost": 1, "blocks_corrupt": 1}),
+    (drop_block, {"blocks_lost": 1, "blocks_corrupt": 0}),
+    (drop_last, {"blocks_lost": 1, "blocks_doubled": 0}),
+    (double_block, {"blocks_lost": 1, "blocks_doubled": 1}),
+    (append_again, {"blocks_lost": 0, "blocks_doubled": 1}),
+    (half_block, {"blocks_lost": 0, "blocks_corrupt": 1}),
+], ids=lambda value: getattr(value, "__name__", ""))
+def test_fault_on_disk_is_found(server, fault, found):
+    with stream(server, "--interval-ms", 0) as run:
+        run.wait_blocks(50)
+        report = run.stop()
+    assert_whole(report)
+    good = verify(server, report)
+    assert good["exit_code"] == 0, good
+    assert good["blocks_verified"] == report["blocks_written"]
+
+    path = server.top / "data/s.bin"
+    path.write_bytes(fault(bytearray(path.read_bytes())))
+    bad = verify(server, report)
+    assert bad["exit_code"] == 1
+    assert bad["errors"] > 0
+    assert {key: bad[key] for key in found} == found
+
+
+def test_handle_that_cannot_come_back_is_an_error(server):
+    """A plain share grants no persistent handle: the stream must fail."""
+    with Run(server, "stream", "s.bin", "--control", "-", share="plain") as run:
+        run.answer("ready")
+        run.wait_blocks(5)
+        os.kill(server.client_process()[0], signal.SIGKILL)
+        report = run.end()
+    assert not report["persistent_granted"]
+    assert report["handles_lost"] == 1
+    assert report["errors"] > 0
+    assert report["exit_code"] == 1
+
+
+def test_locks_hold_and_are_seen_to(server):
+    with Run(server, "locks", "l.bin", "--control", "-") as run:
+        run.answer("ready")
+        assert run.command("check", "checked")["stolen"] == 0
+        report = run.stop()
+    assert report["exit_code"] == 0, report["error_list"]
+    assert report["persistent_granted"]
+    assert report["probes_refused"] == report["probes"] == 3 * report["ranges"]
+    assert report["ranges_free_after_unlock"] == report["ranges"]
