@@ -46,8 +46,9 @@
  * brl_*, strict_lock_check, get_real_filename_at, translate_name,
  * parent_pathname, fstreaminfo, fsctl, *_compression, get_dfs_referrals
  *			  csv/generic.c: vfs_default's, which only calls back
- * rename_stream, fchflags, freaddir_attr, get_shadow_copy_data, snap_*
- *			  not implemented
+ * rename_stream, fchflags, get_shadow_copy_data
+ *			  ENOSYS
+ * freaddir_attr, snap_*  csv/generic.c: NT_STATUS_NOT_SUPPORTED
  * aio_force		  false: smbd decides
  */
 #include "csv/csv.h"
@@ -67,13 +68,13 @@ static struct vfs_fn_pointers csv_fns = {
 	.get_dfs_referrals_fn = csv_vfs_get_dfs_referrals,
 	.create_dfs_pathat_fn = csv_vfs_create_dfs_pathat,
 	.read_dfs_pathat_fn = csv_vfs_read_dfs_pathat,
-	.snap_check_path_fn = vfs_not_implemented_snap_check_path,
-	.snap_create_fn = vfs_not_implemented_snap_create,
-	.snap_delete_fn = vfs_not_implemented_snap_delete,
+	.snap_check_path_fn = csv_vfs_snap_check_path,
+	.snap_create_fn = csv_vfs_snap_create,
+	.snap_delete_fn = csv_vfs_snap_delete,
 
 	.fdopendir_fn = csv_vfs_fdopendir,
 	.readdir_fn = csv_vfs_readdir,
-	.freaddir_attr_fn = vfs_not_implemented_freaddir_attr,
+	.freaddir_attr_fn = csv_vfs_freaddir_attr,
 	.rewind_dir_fn = csv_vfs_rewind_dir,
 	.mkdirat_fn = csv_vfs_mkdirat,
 	.closedir_fn = csv_vfs_closedir,

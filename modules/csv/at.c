@@ -80,6 +80,61 @@ static bool csv_at_absolute(struct csv_share *share,
 	return true;
 }
 
+bool csv_is_above(struct vfs_handle_struct *handle,
+		  const struct files_struct *fsp)
+{
+	struct csv_fsp *ext = VFS_FETCH_FSP_EXTENSION(handle, fsp);
+
+	return ext != NULL && ext->above != NULL;
+}
+
+/* The absolute path meant, when smbd walks one from "/"; else NULL. */
+static char *csv_at_walk(struct vfs_handle_struct *handle,
+			 const struct files_struct *dirfsp,
+			 const char *name)
+{
+	struct csv_fsp *ext = NULL;
+	char *path = NULL;
+	char *real = NULL;
+
+	if (name[0] == '/') {
+		return csv_path_normalise(talloc_tos(), name);
+	}
+	ext = VFS_FETCH_FSP_EXTENSION(handle, dirfsp);
+	if (ext == NULL || ext->above == NULL) {
+		return NULL;
+	}
+	path = talloc_asprintf(talloc_tos(), "%s/%s", ext->above, name);
+	if (path == NULL) {
+		return NULL;
+	}
+	real = csv_path_normalise(talloc_tos(), path);
+	TALLOC_FREE(path);
+	return real;
+}
+
+const char *csv_at_above(struct vfs_handle_struct *handle,
+			 const struct files_struct *dirfsp,
+			 const struct smb_filename *smb_fname)
+{
+	static const char *const above[] = { "/", "/csv" };
+	const char *result = NULL;
+	char *path = NULL;
+	size_t i;
+
+	path = csv_at_walk(handle, dirfsp, smb_fname->base_name);
+	if (path == NULL) {
+		return NULL;
+	}
+	for (i = 0; i < ARRAY_SIZE(above); i++) {
+		if (strcmp(path, above[i]) == 0) {
+			result = above[i];
+		}
+	}
+	TALLOC_FREE(path);
+	return result;
+}
+
 bool csv_at(struct vfs_handle_struct *handle,
 	    const struct files_struct *dirfsp,
 	    const struct smb_filename *smb_fname,
@@ -93,7 +148,12 @@ bool csv_at(struct vfs_handle_struct *handle,
 		return false;
 	}
 	csv_park_teardown(share);
-	if (name[0] == '/') {
+	if (name[0] == '/' || csv_is_above(handle, dirfsp)) {
+		name = csv_at_walk(handle, dirfsp, name);
+		if (name == NULL) {
+			errno = ENOMEM;
+			return false;
+		}
 		return csv_at_absolute(share, name, at);
 	}
 	at->dir = csv_handle_of(handle, dirfsp);

@@ -73,14 +73,30 @@ int csv_vfs_fstatat(struct vfs_handle_struct *handle,
 	return csv_stat_at(handle, &at, nofollow ? 0 : CSV_F_FOLLOW, sbuf);
 }
 
+static void csv_stat_above(SMB_STRUCT_STAT *sbuf)
+{
+	*sbuf = (SMB_STRUCT_STAT) {
+		.st_ex_dev = 1,
+		.st_ex_ino = 1,
+		.st_ex_mode = S_IFDIR | 0755,
+		.st_ex_nlink = 2,
+		.st_ex_blksize = 4096,
+	};
+}
+
 int csv_vfs_fstat(struct vfs_handle_struct *handle,
 		  struct files_struct *fsp,
 		  SMB_STRUCT_STAT *sbuf)
 {
-	struct csv_handle *h = csv_handle_of(handle, fsp);
+	struct csv_handle *h = NULL;
 	struct csv_stat st = {};
 	int ret;
 
+	if (csv_is_above(handle, fsp)) {
+		csv_stat_above(sbuf);
+		return 0;
+	}
+	h = csv_handle_of(handle, fsp);
 	if (h == NULL) {
 		return -1;
 	}

@@ -46,9 +46,14 @@ struct csv_share {
 	bool stable;		 /* share with continuous availability */
 };
 
-/* What hangs on an fsp: its virtual handle. */
+/*
+ * What hangs on an fsp: its virtual handle; or, where smbd walks an absolute
+ * path from its beginning, one of the directories above the volume ("/" and
+ * "/csv"), which exist in name only.
+ */
 struct csv_fsp {
 	struct csv_handle *h;
+	const char *above;
 };
 
 /* options.c */
@@ -98,6 +103,12 @@ bool csv_at(struct vfs_handle_struct *handle,
 	    const struct files_struct *dirfsp,
 	    const struct smb_filename *smb_fname,
 	    struct csv_at *at);
+/* "/" or "/csv", when that is what is meant; else NULL */
+const char *csv_at_above(struct vfs_handle_struct *handle,
+			 const struct files_struct *dirfsp,
+			 const struct smb_filename *smb_fname);
+bool csv_is_above(struct vfs_handle_struct *handle,
+		  const struct files_struct *fsp);
 bool csv_at_cwd(struct vfs_handle_struct *handle,
 		const struct smb_filename *smb_fname,
 		struct csv_at *at);
@@ -481,5 +492,24 @@ NTSTATUS csv_vfs_set_compression(struct vfs_handle_struct *handle,
 				 uint16_t compression_fmt);
 NTSTATUS csv_vfs_get_dfs_referrals(struct vfs_handle_struct *handle,
 				   struct dfs_GetDFSReferral *r);
+NTSTATUS csv_vfs_freaddir_attr(struct vfs_handle_struct *handle,
+			       struct files_struct *fsp,
+			       TALLOC_CTX *mem_ctx,
+			       struct readdir_attr_data **attr_data);
+NTSTATUS csv_vfs_snap_check_path(struct vfs_handle_struct *handle,
+				 TALLOC_CTX *mem_ctx,
+				 const char *service_path,
+				 char **base_volume);
+NTSTATUS csv_vfs_snap_create(struct vfs_handle_struct *handle,
+			     TALLOC_CTX *mem_ctx,
+			     const char *base_volume,
+			     time_t *tstamp,
+			     bool rw,
+			     char **base_path,
+			     char **snap_path);
+NTSTATUS csv_vfs_snap_delete(struct vfs_handle_struct *handle,
+			     TALLOC_CTX *mem_ctx,
+			     char *base_path,
+			     char *snap_path);
 
 #endif /* _MODULES_CSV_CSV_H_ */

@@ -258,3 +258,40 @@ NTSTATUS csv_vfs_get_dfs_referrals(struct vfs_handle_struct *handle,
 {
 	return SMB_VFS_NEXT_GET_DFS_REFERRALS(handle, r);
 }
+
+/* What smbd expects to hear where there is nothing: not "not implemented". */
+
+NTSTATUS csv_vfs_freaddir_attr(struct vfs_handle_struct *handle,
+			       struct files_struct *fsp,
+			       TALLOC_CTX *mem_ctx,
+			       struct readdir_attr_data **attr_data)
+{
+	return NT_STATUS_NOT_SUPPORTED;
+}
+
+NTSTATUS csv_vfs_snap_check_path(struct vfs_handle_struct *handle,
+				 TALLOC_CTX *mem_ctx,
+				 const char *service_path,
+				 char **base_volume)
+{
+	return NT_STATUS_NOT_SUPPORTED;
+}
+
+NTSTATUS csv_vfs_snap_create(struct vfs_handle_struct *handle,
+			     TALLOC_CTX *mem_ctx,
+			     const char *base_volume,
+			     time_t *tstamp,
+			     bool rw,
+			     char **base_path,
+			     char **snap_path)
+{
+	return NT_STATUS_NOT_SUPPORTED;
+}
+
+NTSTATUS csv_vfs_snap_delete(struct vfs_handle_struct *handle,
+			     TALLOC_CTX *mem_ctx,
+			     char *base_path,
+			     char *snap_path)
+{
+	return NT_STATUS_NOT_SUPPORTED;
+}

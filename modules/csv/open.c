@@ -130,6 +130,7 @@ static int csv_fsp_open(struct vfs_handle_struct *handle,
 		return ENOMEM;
 	}
 	TALLOC_FREE(ext->h);
+	ext->above = NULL;
 	mem_ctx = VFS_MEMCTX_FSP_EXTENSION(handle, fsp);
 	ret = csv_open(csv_vol(handle),
 		       mem_ctx,
@@ -146,6 +147,28 @@ static int csv_fsp_open(struct vfs_handle_struct *handle,
 	return ret;
 }
 
+/* "/" and "/csv" can be walked through, no more. */
+static int csv_fsp_open_above(struct vfs_handle_struct *handle,
+			      struct files_struct *fsp,
+			      const char *above)
+{
+	struct csv_fsp *ext = NULL;
+
+	if (!fsp->fsp_flags.is_pathref) {
+		return EACCES;
+	}
+	ext = VFS_ADD_FSP_EXTENSION(handle,
+				    fsp,
+				    struct csv_fsp,
+				    csv_fsp_destroy);
+	if (ext == NULL) {
+		return ENOMEM;
+	}
+	TALLOC_FREE(ext->h);
+	ext->above = above;
+	return 0;
+}
+
 int csv_vfs_openat(struct vfs_handle_struct *handle,
 		   const struct files_struct *dirfsp,
 		   const struct smb_filename *smb_fname,
@@ -157,6 +180,7 @@ int csv_vfs_openat(struct vfs_handle_struct *handle,
 			       VFS_OPEN_HOW_RESOLVE_NO_XDEV;
 	struct csv_share *share = csv_share_of(handle);
 	struct csv_at at = {};
+	const char *above = NULL;
 	uint32_t csv_flags;
 	int ret;
 
@@ -165,11 +189,15 @@ int csv_vfs_openat(struct vfs_handle_struct *handle,
 		errno = ENOSYS;
 		return -1;
 	}
-	if (!csv_at(handle, dirfsp, smb_fname, &at)) {
-		return -1;
+	above = csv_at_above(handle, dirfsp, smb_fname);
+	if (above != NULL) {
+		ret = csv_fsp_open_above(handle, fsp, above);
+	} else if (csv_at(handle, dirfsp, smb_fname, &at)) {
+		csv_flags = csv_how(share, fsp, how);
+		ret = csv_fsp_open(handle, &at, fsp, csv_flags, how->mode);
+	} else {
+		ret = errno;
 	}
-	csv_flags = csv_how(share, fsp, how);
-	ret = csv_fsp_open(handle, &at, fsp, csv_flags, how->mode);
 	if (ret != 0) {
 		errno = ret;
 		return -1;

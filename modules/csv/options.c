@@ -56,7 +56,6 @@ void csv_options_force(int snum)
 		{ "posix locking", "no" },
 		{ "kernel share modes", "no" },
 		{ "kernel oplocks", "no" },
-		{ "kernel change notify", "no" },
 		{ "smbd async dosmode", "no" },
 		{ "use sendfile", "no" },
 		{ "wide links", "no" },
