@@ -17,7 +17,6 @@
 
 #define CSV_CONTROL_PACKET 65536
 #define CSV_CONTROL_RETRY_MS 200
-#define CSV_CONTROL_VERSION 1
 
 struct csv_attachment {
 	struct csv_attachment *prev, *next;
