@@ -33,6 +33,12 @@ bool csv_options_check(int snum)
 {
 	bool ok = true;
 
+	if (lp_kernel_change_notify()) {
+		/* global, and notifyd's: cannot be set from here */
+		DBG_ERR("a share on a volume needs `kernel change notify = no` "
+			"in [global], refusing the tree connect\n");
+		return false;
+	}
 	lp_wi_scan_global_parametrics("^csv:", 1, csv_option_seen, &ok);
 	if (ok) {
 		lp_wi_scan_share_parametrics(snum,

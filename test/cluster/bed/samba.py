@@ -41,6 +41,7 @@ GLOBALS = {
     "rpc start on demand helpers": "no",
     "kernel share modes": "no",
     "kernel oplocks": "no",
+    "kernel change notify": "no",
     "posix locking": "no",
     "ea support": "yes",
     "load printers": "no",
