@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * csvd's parameters.
+ */
+#include "csvd/config.h"
+
+static unsigned config_number(const char *option,
+			      unsigned low,
+			      unsigned high,
+			      unsigned value)
+{
+	int found = lp_parm_int(GLOBAL_SECTION_SNUM, "csv", option, value);
+
+	if (found < (int)low || found > (int)high) {
+		DBG_ERR("csv:%s = %d is not between %u and %u, using %u\n",
+			option,
+			found,
+			low,
+			high,
+			value);
+		return value;
+	}
+	return found;
+}
+
+static const char *config_string(TALLOC_CTX *mem_ctx,
+				 const char *option,
+				 const char *value)
+{
+	const char *found = lp_parm_const_string(GLOBAL_SECTION_SNUM,
+						 "csv",
+						 option,
+						 value);
+
+	return found != NULL ? talloc_strdup(mem_ctx, found) : NULL;
+}
+
+struct csvd_config *csvd_config_load(TALLOC_CTX *mem_ctx)
+{
+	struct csvd_config *c = talloc_zero(mem_ctx, struct csvd_config);
+
+	if (c == NULL) {
+		return NULL;
+	}
+	c->address = config_string(c, "address", NULL);
+	if (c->address != NULL && !is_ipaddress(c->address)) {
+		DBG_ERR("csv:address = %s is no numeric address, using the "
+			"address that CTDB uses\n",
+			c->address);
+		c->address = NULL;
+	}
+	c->port = config_number("port", 1, 65535, 4450);
+	c->plain = lp_parm_bool(GLOBAL_SECTION_SNUM, "csv", "plain", false);
+	c->socket_path = config_string(c, "socket", CSV_CONTROL_SOCKET);
+	c->fence_dir = config_string(c, "fence agent dir", "/usr/sbin");
+	c->ocf_root = config_string(c, "ocf root", "/usr/lib/ocf");
+	c->fence_s = config_number("fence timeout", 1, 600, 60);
+	c->monitor_s = config_number("monitor interval", 1, 3600, 10);
+	c->keepalive_ms = config_number("keepalive", 500, 60000, 2000);
+	c->self_fence_s = config_number("self fence timeout", 5, 3600, 30);
+	return c;
+}

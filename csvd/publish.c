@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Messages between csvds.
+ */
+#include "csvd/publish.h"
+#include "csvd/members.h"
+#include "csvd/owner.h"
+#include "lib/volume/state.h"
+#include "librpc/gen_ndr/ndr_server_id.h"
+#include "gen_ndr/ndr_csv.h"
+
+static void publish_blob(struct csvd_context *csvd,
+			 uint32_t type,
+			 const void *p,
+			 ndr_push_flags_fn_t push)
+{
+	enum ndr_err_code err;
+	DATA_BLOB blob = {};
+
+	err = ndr_push_struct_blob(&blob, csvd, p, push);
+	if (!NDR_ERR_CODE_IS_SUCCESS(err)) {
+		DBG_ERR("message 0x%x does not marshal: %s\n",
+			type,
+			ndr_map_error2string(err));
+		return;
+	}
+	messaging_send_all(csvd->msg, type, blob.data, blob.length);
+	data_blob_free(&blob);
+}
+
+void csvd_publish_event(struct csvd_volume *v, enum csv_event event)
+{
+	struct csv_volume_event e = {
+		.version = CSV_EVENT_VERSION,
+		.volume = csvd_bytes(v->name),
+		.epoch = v->rec != NULL ? v->rec->epoch : 0,
+		.old_owner = v->rec != NULL ? v->rec->previous : CSVD_NO_NODE,
+		.new_owner = v->rec != NULL ? v->rec->owner : CSVD_NO_NODE,
+		.state = v->state,
+		.event = event,
+		.reason = csvd_bytes(v->reason),
+	};
+
+	publish_blob(v->csvd,
+		     MSG_CSV_EVENT,
+		     &e,
+		     (ndr_push_flags_fn_t)ndr_push_csv_volume_event);
+}
+
+static void publish_node_now(struct csvd_context *csvd, bool question)
+{
+	const struct csvd_member *me = csvd_member_find(csvd, csvd->node);
+	const char *address = csvd->config->address;
+	struct csv_node_info info = {
+		.version = CSV_EVENT_VERSION,
+		.node = csvd->node,
+		.incarnation = csvd->incarnation,
+		.question = question,
+		.leaving = csvd->leaving,
+		.port = csv_serve_port(csvd->serve),
+		.plain = csvd->config->plain,
+		.host = csvd_bytes(csvd->host),
+	};
+	struct csvd_volume *v = NULL;
+
+	if (address == NULL && me != NULL) {
+		address = me->address;
+	}
+	info.address = csvd_bytes(address);
+	for (v = csvd->volumes; v != NULL; v = v->next) {
+		info.num_volumes++;
+	}
+	info.volumes = talloc_zero_array(csvd,
+					 struct csv_node_volume,
+					 info.num_volumes);
+	if (info.volumes == NULL) {
+		return;
+	}
+	info.num_volumes = 0;
+	for (v = csvd->volumes; v != NULL; v = v->next) {
+		info.volumes[info.num_volumes++] = (struct csv_node_volume){
+			.name = csvd_bytes(v->name),
+			.state = v->state,
+			.access = v->access,
+			.epoch = v->epoch,
+			.reason = csvd_bytes(v->reason),
+		};
+	}
+	publish_blob(csvd,
+		     MSG_CSV_NODE,
+		     &info,
+		     (ndr_push_flags_fn_t)ndr_push_csv_node_info);
+	talloc_free(info.volumes);
+}
+
+static void publish_deferred(struct tevent_context *ev,
+			     struct tevent_immediate *im,
+			     void *private_data)
+{
+	struct csvd_context *csvd = private_data;
+
+	talloc_free(im);
+	csvd->publish_pending = false;
+	publish_node_now(csvd, false);
+}
+
+void csvd_publish_node(struct csvd_context *csvd, bool question)
+{
+	struct tevent_immediate *im = NULL;
+
+	if (csvd->serve == NULL) {
+		return; /* too early */
+	}
+	if (question) {
+		publish_node_now(csvd, true);
+		return;
+	}
+	if (csvd->publish_pending) {
+		return;
+	}
+	im = tevent_create_immediate(csvd);
+	if (im == NULL) {
+		return;
+	}
+	csvd->publish_pending = true;
+	tevent_schedule_immediate(im, csvd->ev, publish_deferred, csvd);
+}
+
+int csvd_publish_move(struct csvd_volume *v, uint32_t target)
+{
+	struct csvd_member *m = csvd_member_find(v->csvd, v->rec->owner);
+	struct csv_move_request r = {
+		.version = CSV_EVENT_VERSION,
+		.volume = csvd_bytes(v->name),
+		.epoch = v->rec->epoch,
+		.target = target,
+	};
+	enum ndr_err_code err;
+	DATA_BLOB blob = {};
+	NTSTATUS status;
+
+	if (m == NULL || m->info == NULL || m->csvd.pid == 0) {
+		return ENXIO;
+	}
+	err = ndr_push_struct_blob(
+		&blob,
+		v,
+		&r,
+		(ndr_push_flags_fn_t)ndr_push_csv_move_request);
+	if (!NDR_ERR_CODE_IS_SUCCESS(err)) {
+		return EINVAL;
+	}
+	status = messaging_send(v->csvd->msg, m->csvd, MSG_CSV_MOVE, &blob);
+	data_blob_free(&blob);
+	return NT_STATUS_IS_OK(status) ? 0 : EIO;
+}
+
+void csvd_publish_config(struct csvd_context *csvd)
+{
+	messaging_send_all(csvd->msg, MSG_CSV_CONFIG, NULL, 0);
+}
+
+/* A message of ours comes back too: not wanted. */
+static bool publish_own(struct messaging_context *msg, struct server_id from)
+{
+	struct server_id me = messaging_server_id(msg);
+
+	return server_id_equal(&me, &from);
+}
+
+static void publish_got_node(struct messaging_context *msg,
+			     void *private_data,
+			     uint32_t type,
+			     struct server_id from,
+			     DATA_BLOB *data)
+{
+	struct csvd_context *csvd = private_data;
+	struct csv_node_info *info = NULL;
+	struct csvd_member *m = NULL;
+	enum ndr_err_code err;
+
+	if (publish_own(msg, from)) {
+		return;
+	}
+	info = talloc_zero(csvd, struct csv_node_info);
+	if (info == NULL) {
+		return;
+	}
+	err = ndr_pull_struct_blob(data,
+				   info,
+				   info,
+				   (ndr_pull_flags_fn_t)ndr_pull_csv_node_info);
+	m = csvd_member_find(csvd, info->node);
+	if (!NDR_ERR_CODE_IS_SUCCESS(err) ||
+	    info->version != CSV_EVENT_VERSION || m == NULL ||
+	    info->node != from.vnn)
+	{
+		talloc_free(info);
+		return;
+	}
+	talloc_free(m->info);
+	m->info = talloc_steal(m, info);
+	m->csvd = from;
+	if (info->question) {
+		csvd_publish_node(csvd, false);
+	}
+	csvd_evaluate_soon(csvd);
+}
+
+/* The event says at once what the node's next csv_node_info will say. */
+static void publish_note(struct csvd_context *csvd,
+			 struct server_id from,
+			 const struct csv_volume_event *e)
+{
+	const struct csvd_member *m = csvd_member_find(csvd, from.vnn);
+	char *name = csvd_string(talloc_tos(), &e->volume);
+	const struct csv_node_volume *known = csvd_member_volume(m, name);
+	struct csv_node_volume *nv =
+		discard_const_p(struct csv_node_volume, known);
+
+	talloc_free(name);
+	if (nv == NULL || e->new_owner != from.vnn) {
+		return;
+	}
+	nv->state = e->state;
+	nv->epoch = e->epoch;
+}
+
+static void publish_got_event(struct messaging_context *msg,
+			      void *private_data,
+			      uint32_t type,
+			      struct server_id from,
+			      DATA_BLOB *data)
+{
+	struct csvd_context *csvd = private_data;
+	TALLOC_CTX *frame = NULL;
+	struct csv_volume_event e = {};
+	enum ndr_err_code err;
+
+	if (publish_own(msg, from)) {
+		return;
+	}
+	frame = talloc_stackframe();
+	err = ndr_pull_struct_blob(
+		data,
+		frame,
+		&e,
+		(ndr_pull_flags_fn_t)ndr_pull_csv_volume_event);
+	if (NDR_ERR_CODE_IS_SUCCESS(err) && e.version == CSV_EVENT_VERSION) {
+		publish_note(csvd, from, &e);
+	}
+	TALLOC_FREE(frame);
+	csvd_evaluate_soon(csvd);
+}
+
+static void publish_got_move(struct messaging_context *msg,
+			     void *private_data,
+			     uint32_t type,
+			     struct server_id from,
+			     DATA_BLOB *data)
+{
+	struct csvd_context *csvd = private_data;
+	TALLOC_CTX *frame = talloc_stackframe();
+	struct csv_move_request r = {};
+	struct csvd_volume *v = NULL;
+	enum ndr_err_code err;
+
+	err = ndr_pull_struct_blob(
+		data,
+		frame,
+		&r,
+		(ndr_pull_flags_fn_t)ndr_pull_csv_move_request);
+	if (NDR_ERR_CODE_IS_SUCCESS(err) && r.version == CSV_EVENT_VERSION) {
+		v = csvd_volume_find(csvd, csvd_string(frame, &r.volume));
+	}
+	if (v != NULL && v->rec != NULL && v->rec->epoch == r.epoch) {
+		(void)csvd_owner_move(v, r.target);
+	}
+	TALLOC_FREE(frame);
+}
+
+static void publish_got_config(struct messaging_context *msg,
+			       void *private_data,
+			       uint32_t type,
+			       struct server_id from,
+			       DATA_BLOB *data)
+{
+	struct csvd_context *csvd = private_data;
+
+	csvd->config_changed = true;
+	csvd_evaluate_soon(csvd);
+}
+
+int csvd_publish_start(struct csvd_context *csvd)
+{
+	static const struct {
+		uint32_t type;
+		void (*fn)(struct messaging_context *msg,
+			   void *private_data,
+			   uint32_t msg_type,
+			   struct server_id server_id,
+			   DATA_BLOB *data);
+	} handlers[] = {
+		{MSG_CSV_EVENT, publish_got_event},
+		{MSG_CSV_NODE, publish_got_node},
+		{MSG_CSV_MOVE, publish_got_move},
+		{MSG_CSV_CONFIG, publish_got_config},
+	};
+	NTSTATUS status;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(handlers); i++) {
+		status = messaging_register(csvd->msg,
+					    csvd,
+					    handlers[i].type,
+					    handlers[i].fn);
+		if (!NT_STATUS_IS_OK(status)) {
+			return map_errno_from_nt_status(status);
+		}
+	}
+	return 0;
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The clustered persistent database csv_volumes.tdb: which volumes there are
+ * and who owns them. Written by transactions only. Reads are local and cheap;
+ * both wait while CTDB recovers.
+ *
+ * Errors: ENOENT no such record; EILSEQ it is there, but is none of ours
+ * (truncated, foreign, another version); EAGAIN it changed meanwhile; EIO.
+ */
+#ifndef _CSVD_RECORD_H_
+#define _CSVD_RECORD_H_
+
+#include "csvd/context.h"
+
+int csvd_record_open(struct csvd_context *csvd);
+
+/* The names of all volumes, NULL-terminated. */
+int csvd_record_names(struct csvd_context *csvd,
+		      TALLOC_CTX *mem_ctx,
+		      char ***names);
+int csvd_record_volume(struct csvd_context *csvd,
+		       TALLOC_CTX *mem_ctx,
+		       const char *name,
+		       struct csv_volume_record **config);
+int csvd_record_owner(struct csvd_context *csvd,
+		      TALLOC_CTX *mem_ctx,
+		      const char *name,
+		      struct csv_owner_record **rec);
+
+/* A volume that nobody owns yet. EEXIST, ENOSPC (1024 volumes). */
+int csvd_record_add(struct csvd_context *csvd,
+		    const struct csv_volume_record *config);
+/* Its owner lets go when it sees that. The epoch is kept. */
+int csvd_record_remove(struct csvd_context *csvd, const char *name);
+
+/*
+ * Replace the owner record, if it still has the epoch, owner and clean of
+ * `old`: else EAGAIN. The new epoch is old's or one more.
+ */
+int csvd_record_change(struct csvd_context *csvd,
+		       const char *name,
+		       const struct csv_owner_record *old,
+		       struct csv_owner_record *rec);
+
+#endif /* _CSVD_RECORD_H_ */

@@ -1,0 +1,435 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Becoming the owner. Order: lock against other candidates, read the record
+ * again, write "we own it" with the next epoch, start the storage, serve,
+ * tell. Dying between two of these steps leaves a record that says "owned by
+ * us, not released", so nobody starts the storage without fencing us or
+ * asking us.
+ */
+#include "csvd/owner.h"
+#include "csvd/job.h"
+#include "csvd/members.h"
+#include "csvd/publish.h"
+#include "csvd/record.h"
+#include "csvd/secret.h"
+#include "csvd/storage.h"
+#include "csvd/supervisor.h"
+#include "csvd/view.h"
+#include "util_tdb.h"
+
+#define TAKE_RETRY_MS 200
+#define TAKE_LOCK_MS 100
+#define TAKE_SWEEP_RETRY_S 5
+
+struct csvd_take {
+	struct csvd_volume *v;
+	struct timeval started, recorded;
+};
+
+static void take_later(struct csvd_volume *v, unsigned ms)
+{
+	v->retry_at = timeval_current_ofs(ms / 1000, ms % 1000 * 1000);
+}
+
+static void take_end(struct csvd_volume *v, enum csvd_role role)
+{
+	TALLOC_FREE(v->take);
+	v->role = role;
+	csvd_evaluate_soon(v->csvd);
+}
+
+/* Storage stopped after a failed start: hand the volume on. */
+static void take_hand_on(struct csvd_volume *v, const char *why)
+{
+	int ret;
+
+	ret = csvd_release_record(v, CSVD_NO_NODE, true, why);
+	DBG_ERR("volume %s could not be started here: %s; %s\n",
+		v->name,
+		why,
+		ret == 0 ? "the next node tries" : strerror(ret));
+	csvd_volume_reason(v, "%s", why);
+	csvd_publish_event(v, CSV_EVENT_LOST);
+	take_later(v, v->config->shared ? 5000 : TAKE_RETRY_MS);
+	take_end(v, CSVD_IDLE);
+}
+
+static void take_undone(struct tevent_req *req)
+{
+	struct csvd_volume *v =
+		tevent_req_callback_data(req, struct csvd_volume);
+	char *why = NULL;
+	int ret;
+
+	ret = csvd_storage_recv(req, v, &why);
+	TALLOC_FREE(req);
+	if (ret != 0) {
+		TALLOC_FREE(v->take);
+		csvd_release_stuck(v, why);
+		talloc_free(why);
+		return;
+	}
+	if (v->config->shared) {
+		take_later(v, 5000);
+		take_end(v, CSVD_IDLE);
+		return;
+	}
+	why = talloc_strdup(v, v->reason);
+	take_hand_on(v, why);
+	talloc_free(why);
+}
+
+static void take_failed(struct csvd_volume *v, const char *why)
+{
+	struct tevent_req *req = NULL;
+
+	csvd_volume_reason(v, "node %" PRIu32 ": %s", v->csvd->node, why);
+	if (v->rootfd != -1) {
+		close(v->rootfd);
+		v->rootfd = -1;
+	}
+	req = csvd_storage_send(v->take, v, CSVD_STORAGE_STOP);
+	if (req == NULL) {
+		csvd_release_stuck(v, "no memory");
+		return;
+	}
+	tevent_req_set_callback(req, take_undone, v);
+}
+
+int csvd_take_serve(struct csvd_volume *v)
+{
+	struct csvd_context *csvd = v->csvd;
+	char *path = csvd_string(v, &v->config->mount_point);
+	int ret = 0;
+
+	if (v->rootfd == -1) {
+		ret = csvd_storage_open(v, &v->rootfd);
+	}
+	if (ret == 0 && !v->served && !v->config->shared) {
+		ret = csv_serve_start(csvd->serve,
+				      v->name,
+				      v->rootfd,
+				      v->rec->epoch);
+		v->served = ret == 0;
+	}
+	if (ret == 0) {
+		csvd_supervisor_mounted(csvd->supervisor_fd, path, true);
+		v->role = CSVD_OWNER;
+		v->failures = 0;
+		csvd_view_active(v, CSV_ACCESS_DIRECT);
+		csvd_monitor_start(v);
+	}
+	talloc_free(path);
+	return ret;
+}
+
+/* It runs: failures of other nodes count no more. */
+static void take_forget_failures(struct csvd_volume *v)
+{
+	struct csv_owner_record rec = *v->rec;
+
+	if (rec.num_failed == 0 || v->config->shared) {
+		return;
+	}
+	rec.num_failed = 0;
+	(void)csvd_record_change(v->csvd, v->name, v->rec, &rec);
+}
+
+static void take_started(struct tevent_req *req)
+{
+	struct csvd_volume *v =
+		tevent_req_callback_data(req, struct csvd_volume);
+	struct csvd_take *take = v->take;
+	struct timeval up = timeval_current(), now;
+	char *why = NULL;
+	int ret;
+
+	ret = csvd_storage_recv(req, take, &why);
+	TALLOC_FREE(req);
+	if (ret == 0) {
+		ret = csvd_take_serve(v);
+		why = talloc_strdup(take,
+				    ret == ENODEV
+					    ? "nothing is mounted there"
+					    : strerror(ret));
+	}
+	if (ret != 0) {
+		take_failed(v, why);
+		return;
+	}
+	now = timeval_current();
+	DBG_NOTICE("volume %s: taken, epoch %" PRIu64 ": record %" PRIu64
+		   " ms, storage %" PRIu64 " ms, serving %" PRIu64 " ms\n",
+		   v->name,
+		   v->rec->epoch,
+		   usec_time_diff(&take->recorded, &take->started) / 1000,
+		   usec_time_diff(&up, &take->recorded) / 1000,
+		   usec_time_diff(&now, &up) / 1000);
+	take_forget_failures(v);
+	take_end(v, CSVD_OWNER);
+}
+
+static void take_storage(struct csvd_volume *v)
+{
+	struct tevent_req *req = NULL;
+
+	v->take->recorded = timeval_current();
+	csvd_volume_reason(v, "starting on node %" PRIu32, v->csvd->node);
+	req = csvd_storage_send(v->take, v, CSVD_STORAGE_START);
+	if (req == NULL) {
+		take_failed(v, "no memory");
+		return;
+	}
+	tevent_req_set_callback(req, take_started, v);
+}
+
+/* The record, under the lock: is it still as it was when it was judged? */
+static int take_record(struct csvd_volume *v)
+{
+	struct csv_owner_record *old = NULL;
+	struct csv_owner_record rec;
+	int ret;
+
+	ret = csvd_record_owner(v->csvd, v->take, v->name, &old);
+	if (ret != 0) {
+		return ret;
+	}
+	if (old->epoch != v->rec->epoch || old->owner != v->rec->owner ||
+	    (!old->clean && v->proven_epoch != old->epoch))
+	{
+		return EAGAIN;
+	}
+	rec = *old;
+	rec.epoch = old->epoch + 1;
+	rec.owner = v->csvd->node;
+	rec.incarnation = v->csvd->incarnation;
+	rec.clean = false;
+	rec.target = CSVD_NO_NODE;
+	if (old->owner != CSVD_NO_NODE) {
+		rec.previous = old->owner;
+		rec.previous_clean = old->clean;
+	}
+	rec.reason = csvd_bytes("");
+	ret = csvd_record_change(v->csvd, v->name, old, &rec);
+	if (ret != 0) {
+		return ret;
+	}
+	talloc_free(v->rec);
+	v->rec = NULL;
+	return csvd_record_owner(v->csvd, v, v->name, &v->rec);
+}
+
+static int take_locked(struct csvd_volume *v)
+{
+	char *name = talloc_asprintf(v->take, "csv-own-%s", v->name);
+	struct timeval limit = tevent_timeval_set(0, TAKE_LOCK_MS * 1000);
+	TDB_DATA key = string_term_tdb_data(name);
+	NTSTATUS status;
+	int ret;
+
+	status = g_lock_lock(v->csvd->g_lock,
+			     key,
+			     G_LOCK_WRITE,
+			     limit,
+			     NULL,
+			     NULL);
+	if (!NT_STATUS_IS_OK(status)) {
+		return EAGAIN;
+	}
+	ret = take_record(v);
+	(void)g_lock_unlock(v->csvd->g_lock, key);
+	return ret;
+}
+
+void csvd_take_start(struct csvd_volume *v)
+{
+	int ret;
+
+	v->take = talloc_zero(v, struct csvd_take);
+	if (v->take == NULL) {
+		return;
+	}
+	v->take->v = v;
+	v->take->started = timeval_current();
+	v->role = CSVD_TAKING;
+	if (v->config->shared) {
+		take_storage(v);
+		return;
+	}
+	ret = take_locked(v);
+	if (ret != 0) {
+		if (ret != EAGAIN) {
+			DBG_WARNING("volume %s: its record cannot be written: "
+				    "%s, trying again\n",
+				    v->name,
+				    strerror(ret));
+		}
+		take_later(v, TAKE_RETRY_MS);
+		take_end(v, CSVD_IDLE);
+		return;
+	}
+	v->free_since = (struct timeval){};
+	TALLOC_FREE(v->fence);
+	csvd_publish_event(v, CSV_EVENT_LOST);
+	take_storage(v);
+}
+
+static void take_swept(struct tevent_req *req);
+
+static void take_sweep_again(struct tevent_context *ev,
+			     struct tevent_timer *te,
+			     struct timeval now,
+			     void *private_data)
+{
+	struct csvd_volume *v = private_data;
+
+	csvd_take_sweep(v);
+}
+
+static void take_swept(struct tevent_req *req)
+{
+	struct csvd_volume *v =
+		tevent_req_callback_data(req, struct csvd_volume);
+	char *why = NULL;
+	int ret;
+
+	ret = csvd_storage_recv(req, v, &why);
+	v->sweep = NULL;
+	TALLOC_FREE(req);
+	if (ret == 0) {
+		v->swept = true;
+		csvd_evaluate_soon(v->csvd);
+		return;
+	}
+	DBG_ERR("volume %s: storage of an earlier owner cannot be stopped here: "
+		"%s; trying again\n",
+		v->name,
+		why);
+	talloc_free(why);
+	(void)tevent_add_timer(v->csvd->ev,
+			       v,
+			       timeval_current_ofs(TAKE_SWEEP_RETRY_S, 0),
+			       take_sweep_again,
+			       v);
+}
+
+void csvd_take_sweep(struct csvd_volume *v)
+{
+	if (v->sweep != NULL) {
+		return;
+	}
+	v->sweep = csvd_storage_send(v, v, CSVD_STORAGE_STOP);
+	if (v->sweep != NULL) {
+		tevent_req_set_callback(v->sweep, take_swept, v);
+	}
+}
+
+/* Not running (any more): stopped here and by us is proof enough. */
+static void take_resume_stopped(struct tevent_req *req)
+{
+	struct csvd_volume *v =
+		tevent_req_callback_data(req, struct csvd_volume);
+	char *why = NULL;
+	int ret;
+
+	ret = csvd_storage_recv(req, v, &why);
+	TALLOC_FREE(req);
+	if (ret != 0) {
+		TALLOC_FREE(v->take);
+		csvd_release_stuck(v, why);
+		talloc_free(why);
+		return;
+	}
+	v->swept = true;
+	ret = csvd_release_record(v, v->csvd->node, false, "csvd was restarted");
+	if (ret != 0) {
+		v->resumed = false; /* once more */
+	}
+	take_end(v, CSVD_IDLE);
+}
+
+static void take_resume_anew(struct csvd_volume *v, const char *why)
+{
+	struct tevent_req *req = NULL;
+
+	DBG_NOTICE("volume %s: owned before csvd's restart, but %s: starting "
+		   "it again\n",
+		   v->name,
+		   why);
+	if (v->rootfd != -1) {
+		close(v->rootfd);
+		v->rootfd = -1;
+	}
+	csvd_view_event(v, CSV_EVENT_LOST);
+	req = csvd_storage_send(v->take, v, CSVD_STORAGE_STOP);
+	if (req != NULL) {
+		tevent_req_set_callback(req, take_resume_stopped, v);
+	}
+}
+
+static void take_resume_checked(struct tevent_req *req)
+{
+	struct csvd_volume *v =
+		tevent_req_callback_data(req, struct csvd_volume);
+	int ret;
+
+	ret = csvd_job_recv(req, NULL);
+	TALLOC_FREE(req);
+	if (ret == 0) {
+		v->swept = true;
+		ret = csvd_take_serve(v);
+	}
+	if (ret != 0) {
+		take_resume_anew(v, strerror(ret));
+		return;
+	}
+	DBG_NOTICE("volume %s: goes on after csvd's restart, epoch %" PRIu64
+		   "\n",
+		   v->name,
+		   v->rec->epoch);
+	take_end(v, CSVD_OWNER);
+}
+
+static void take_resume_monitored(struct tevent_req *req)
+{
+	struct csvd_volume *v =
+		tevent_req_callback_data(req, struct csvd_volume);
+	char *why = NULL;
+	int ret;
+
+	ret = csvd_storage_recv(req, v->take, &why);
+	TALLOC_FREE(req);
+	if (ret == 0) {
+		ret = csvd_storage_open(v, &v->rootfd);
+		why = talloc_strdup(v->take, strerror(ret));
+	}
+	if (ret != 0) {
+		take_resume_anew(v, why);
+		return;
+	}
+	req = csvd_job_send(v->take,
+			    v->csvd->ev,
+			    CSVD_JOB_CHECK,
+			    v->rootfd,
+			    60000);
+	if (req != NULL) {
+		tevent_req_set_callback(req, take_resume_checked, v);
+	}
+}
+
+void csvd_take_resume(struct csvd_volume *v)
+{
+	struct tevent_req *req = NULL;
+
+	v->take = talloc_zero(v, struct csvd_take);
+	if (v->take == NULL) {
+		return;
+	}
+	v->take->v = v;
+	v->take->started = timeval_current();
+	v->role = CSVD_TAKING;
+	req = csvd_storage_send(v->take, v, CSVD_STORAGE_MONITOR);
+	if (req != NULL) {
+		tevent_req_set_callback(req, take_resume_monitored, v);
+	}
+}
