@@ -109,6 +109,9 @@ int local_copy_range(struct csv_file *src,
 	ssize_t ret;
 	int err;
 
+	if (src_off < 0 || dst_off < 0) {
+		return EINVAL;
+	}
 	err = local_data_user(d->lb);
 	if (err != 0) {
 		return err;
