@@ -80,6 +80,9 @@ void csv_handles_close_down_level(struct csv_volume *vol)
 	struct csv_handle *h = NULL;
 
 	for (h = vol->handles; h != NULL; h = h->next) {
+		if (h->file != NULL) {
+			h->file->keep = true;
+		}
 		TALLOC_FREE(h->file);
 	}
 }

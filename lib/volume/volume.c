@@ -25,11 +25,18 @@ static uint64_t now_ms(void)
 	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
 }
 
-static void csv_target_clear(struct csv_target *t)
+/* The mounted root: held no longer than its file system may be used. */
+static void csv_target_close_root(struct csv_target *t)
 {
 	if (t->rootfd != -1) {
 		close(t->rootfd);
+		t->rootfd = -1;
 	}
+}
+
+static void csv_target_clear(struct csv_target *t)
+{
+	csv_target_close_root(t);
 	talloc_free(discard_const_p(char, t->address));
 	talloc_free(discard_const_p(char, t->psk_identity));
 	explicit_bzero(t->psk, sizeof(t->psk));
@@ -322,7 +329,8 @@ void csv_volume_trouble(struct csv_volume *vol, uint64_t generation)
 		return;
 	}
 	csv_volume_event(vol, CSV_EVENT_LOST, NULL);
-	vol->retry_same = true;
+	/* a dead file system stays dead: csvd says where it goes on */
+	vol->retry_same = vol->target.access == CSV_ACCESS_REDIRECTED;
 }
 
 /* Called by the remote backend outside of synchronous calls. */
@@ -404,6 +412,9 @@ static void csv_volume_drop_backend(struct csv_volume *vol)
 	TALLOC_FREE(vol->backend);
 	vol->generation += 1;
 	vol->teardown = false;
+	if (vol->state != CSV_STATE_SET_DOWN_LEVEL) {
+		csv_target_close_root(&vol->target);
+	}
 	if (vol->owes_drained) {
 		vol->owes_drained = false;
 		if (vol->p.drained_fn != NULL) {

@@ -424,7 +424,7 @@ struct io_result {
 
 static void io_done(struct tevent_req *req)
 {
-	struct io_result *r = tevent_req_callback_data(req, struct io_result);
+	struct io_result *r = tevent_req_callback_data_void(req);
 
 	r->ret = csv_io_recv(req, &r->n);
 	r->done = true;
