@@ -52,7 +52,7 @@ class _Keeper:
 def bed_keeper(request):
     """The session's one bed; removed at its end."""
     remains.sweep()
-    keeper = _Keeper(request.config.getoption("--samba"))
+    keeper = _Keeper(request.config.getoption("--samba", None))
     yield keeper
     keeper.down()
 
@@ -68,7 +68,7 @@ def bed(bed_keeper, request):
            for when in ("setup", "call")):
         where = the_bed.keep_logs(request.node.name)
         print(f"logs of all nodes: {where}")
-        if request.config.getoption("--keep-bed"):
+        if request.config.getoption("--keep-bed", False):
             capture = request.config.pluginmanager.getplugin("capturemanager")
             with capture.global_and_fixture_disabled():
                 input(f"bed {the_bed.id} is kept until you press Enter")
@@ -81,7 +81,7 @@ def new_bed(request):
 
     def make(**kwargs):
         kwargs.setdefault("samba_prefix",
-                          request.config.getoption("--samba"))
+                          request.config.getoption("--samba", None))
         made.append(Bed.up(**kwargs))
         return made[-1]
     yield make

@@ -94,9 +94,9 @@ def test_kill_and_rejoin(plain):
 def test_silence(plain, who):
     """A silent node is dropped by the others without any reset."""
     leader = plain.leader()
-    member = next(n for n in plain.nodes if n.number != leader.number)
+    member = next(n for n in plain.nodes if n != leader)
     victim = leader if who == "leader" else member
-    others = [n for n in plain.nodes if n.number != victim.number]
+    others = [n for n in plain.nodes if n != victim]
     faults.silence(victim)
     assert not reaches(plain.client, victim.address)
     assert all(reaches(plain.client, n.address) for n in others)
@@ -112,8 +112,8 @@ def test_silence(plain, who):
 def test_hang(bed):
     """A node that stands still is dropped; resumed, it comes back."""
     leader = bed.leader()
-    victim = next(n for n in bed.nodes if n.number != leader.number)
-    others = [n for n in bed.nodes if n.number != victim.number]
+    victim = next(n for n in bed.nodes if n != leader)
+    others = [n for n in bed.nodes if n != victim]
     faults.hang(victim)
     assert {proc.state(p) for p in victim.pids()} <= {"T", "t"}
     bed.wait_healthy(others)
@@ -328,6 +328,76 @@ def test_nothing_is_left_after_a_crash(victim, tmp_path):
     del tmp_path
 
 
+def test_interrupted_run_leaves_nothing(tmp_path):
+    """Ctrl-C in the middle of a pytest run."""
+    test = tmp_path / "test_it.py"
+    test.write_text(
+        "import time\n"
+        "def test_it(new_bed):\n"
+        "    bed = new_bed(nodes=1, volumes=1, wait=False)\n"
+        f"    open({str(tmp_path / 'dir')!r}, 'w').write(str(bed.dir))\n"
+        "    time.sleep(100)\n", encoding="utf-8")
+    (tmp_path / "conftest.py").symlink_to(HERE / "conftest.py")
+    with subprocess.Popen([sys.executable, "-B", "-m", "pytest", "-q", "-p",
+                           "no:cacheprovider", str(test)], cwd=tmp_path,
+                          stdout=subprocess.DEVNULL,
+                          start_new_session=True) as run:
+        said = tmp_path / "dir"
+        proc.wait_until("its bed is up", lambda: said.exists()
+                        and said.read_text(), 60)
+        bed_dir = pathlib.Path(said.read_text())
+        spaces = its_namespaces(Bed(bed_dir))
+        os.killpg(run.pid, signal.SIGINT)
+        assert run.wait(60) == 2
+    assert leftovers(bed_dir, spaces) == []
+
+
+def test_ctdbd_killed_and_smbd_stopped(bed):
+    """Single daemons can be hit; reset brings the node back."""
+    leader = bed.leader()
+    one, two = [n for n in bed.nodes if n != leader]
+    stopped = faults.stop_smbd(one)
+    assert {proc.state(p) for p in stopped} <= {"T", "t", None}
+    assert {proc.state(p) for p in two.pids("smbd")} <= {"S", "R"}
+    faults.continue_smbd(one)
+    faults.kill_ctdbd(two)
+    assert "ctdbd" in two.missing()
+    proc.wait_until("the others drop it", lambda:
+                    bed.flags(leader)[two.number] != "OK", 15)
+    bed.reset()
+    assert not two.missing()
+
+
+def test_orderly_stop_and_start(plain):
+    """ctdb shutdown moves the address away, a start brings it back."""
+    one, two, three = plain.nodes
+    one.stop_daemons()
+    plain.wait_healthy([two, three])
+    one.start_daemons()
+    plain.wait_healthy(plain.nodes)
+    plain.client.smbclient(one.address, "plain", "ls")
+
+
+@pytest.mark.parametrize("fstype", ["ext4", "btrfs"])
+def test_other_file_systems_lose_power_too(new_bed, fstype):
+    """The power cut is as real on ext4 and btrfs as on XFS."""
+    bed = new_bed(nodes=1, wait=False, volumes=1, fstype=fstype, size="512M")
+    one = bed.nodes[0]
+    write_mount(one, "synced")
+    one.run("sync", "-f", "/csv/vol1")
+    one.run("dd", "if=/dev/urandom", "of=/csv/vol1/lost", "bs=5M",
+            "count=1", "status=none")
+    checks.assert_mounted_only_on(bed, "vol1", one)
+    faults.power_cut(one)
+    faults.rejoin(one)
+    one.run("mkdir", "-p", "/csv/vol1")
+    one.run("mount", "/dev/csv/vol1", "/csv/vol1")
+    sizes = one.run("sh", "-c", "cd /csv/vol1; for f in synced lost; do "
+                    "stat -c %b $f 2>/dev/null || echo 0; done").stdout
+    synced, lost = map(int, sizes.split())
+    assert synced == 5 * 2048 and lost == 0
+
+
 def test_unknown_node_is_an_error(bed):
     """A typing error does not fence or kill anybody."""
     with pytest.raises(BedError, match="no node node9"):
@@ -335,5 +405,8 @@ def test_unknown_node_is_an_error(bed):
     answer = bed.nodes[0].run("fence_bed", "--action=off", "--port=node9",
                               check=False)
     assert answer.returncode == 1 and "no node" in answer.stderr
+    number = bed.nodes[0].run("fence_bed", "--action=off", "--port=1",
+                              check=False)
+    assert number.returncode == 1 and "address is needed" in number.stderr
     assert all(n.alive for n in bed.nodes)
     assert fence.lun_mounts(bed.nodes[0]) == []

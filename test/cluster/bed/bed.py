@@ -12,7 +12,7 @@ import signal
 import subprocess
 import time
 
-from . import lun, net, proc, remains, samba
+from . import fence, lun, net, proc, remains, samba
 from .client import Client
 from .errors import BedError
 from .node import Node, read_life, reap
@@ -69,9 +69,10 @@ class Bed:
         return self.clients[0]
 
     def node(self, which):
-        """A node by number (from 1) or name."""
+        """A node by number (from 1), name or cluster address."""
         for node in self.nodes:
-            if which in (node, node.number, str(node.number), node.name):
+            if which in (node, node.number, str(node.number), node.name,
+                         node.cluster_address):
                 return node
         raise BedError(f"bed {self.id} has no node {which}")
 
@@ -356,8 +357,11 @@ class Bed:
         for node in self.nodes:
             if node.alive:
                 proc.continue_all(node.namespace("pid"))
-            else:
-                node.start()
+        for node in self.nodes:
+            if node.alive and node.missing():
+                fence.power_off(node)
+        self._at_once(lambda n: n.start(),
+                      [n for n in self.nodes if not n.alive])
         self.wait_healthy(self.nodes, timeout)
         for name in self.shares():
             self.unshare(name)

@@ -84,13 +84,3 @@ class Flushed:
             assert seen >= self.at_least, (
                 f"{self.lun.name}: {seen} flushes, "
                 f"at least {self.at_least} expected")
-
-
-def redirected_bytes(node, volume, read=None):
-    """Bytes that a node sent to or got from the owner, from csvd's counters.
-
-    read: function (node, volume) -> int, until ``sofs`` exports them.
-    """
-    if read is None:
-        raise NotImplementedError("csvd exports no counters yet")
-    return read(node, volume)

@@ -46,7 +46,7 @@ def silence(node):
 
 def speak(node):
     """The opposite of silence."""
-    _cuts(node.bed, [n for n in silent(node.bed) if n is not node], [])
+    _cuts(node.bed, [n for n in silent(node.bed) if n != node], [])
 
 
 def partition(bed, *groups):
@@ -77,14 +77,24 @@ def rejoin(node):
     node.start()
 
 
+def _hit(victims, sig):
+    """Signal processes; a kill and a stop have happened on return."""
+    for pid in victims:
+        proc.send(pid, sig)
+    done = {signal.SIGKILL: ("Z", "X", None),
+            signal.SIGSTOP: ("T", "t", "Z", None)}.get(sig)
+    if done:
+        proc.wait_until(f"{sig.name} done", lambda: all(
+            proc.state(p) in done for p in victims), 10, 0.01)
+    return victims
+
+
 def signal_all(node, name, sig=signal.SIGKILL):
     """Signal every process with this name; return their host ids."""
     found = node.pids(name)
     if not found:
         raise BedError(f"{node.name}: no {name} runs")
-    for pid in found:
-        proc.send(pid, sig)
-    return found
+    return _hit(found, sig)
 
 
 def csvd_pids(node):
@@ -100,9 +110,7 @@ def kill_csvd(node, sig=signal.SIGKILL):
     victims = workers or supervisors
     if not victims:
         raise BedError(f"{node.name}: no csvd runs")
-    for pid in victims:
-        proc.send(pid, sig)
-    return victims
+    return _hit(victims, sig)
 
 
 def kill_ctdbd(node):

@@ -109,6 +109,9 @@ class FenceServer(socketserver.ThreadingUnixStreamServer):
         """Do what the agent asks for, in the mode that the test has set."""
         try:
             self.bed.reload()
+            if str(port).isdigit():
+                raise BedError(f"{port}: a name or an address is needed "
+                               "(CTDB's numbers begin at 0, names at 1)")
             node = self.bed.node(port)
             mode = self.bed.fence_mode_of(node)
             if action in ("off", "reboot") and mode == "fail":

@@ -24,6 +24,15 @@ class Node:
         self.dir = bed.dir / self.name
         self.pnn = number - 1   # CTDB counts from 0
 
+    def __eq__(self, other):
+        return isinstance(other, Node) and self.dir == other.dir
+
+    def __hash__(self):
+        return hash(self.dir)
+
+    def __repr__(self):
+        return f"<{self.name} of bed {self.bed.id}>"
+
     # what it is
 
     def _life(self):
@@ -74,6 +83,13 @@ class Node:
         found = proc.members(ident) if ident else []
         return [p for p in found if name is None or
                 proc.name(p) == name[:15]]
+
+    def missing(self):
+        """Names of the daemons that should run and do not."""
+        names = ["ctdbd", "smbd", "samba-dcerpcd"]
+        names += ["csvd"] if self.bed.has_csvd else []
+        running = {proc.name(pid) for pid in self.pids()}
+        return [n for n in names if n[:15] not in running]
 
     def loops(self):
         """The loop devices that its LUNs use now."""
@@ -177,6 +193,17 @@ class Node:
                         .returncode == 0, 20)
         if self.bed.has_csvd:
             self.start_csvd()
+
+    def stop_daemons(self, timeout=30):
+        """``ctdb shutdown``, as an admin stops a node; csvd ends itself or
+        is asked to.  start_daemons() is the way back."""
+        self.run("ctdb", "shutdown", timeout=timeout)
+        proc.wait_until(f"{self.name}: ctdbd and smbd ended", lambda: not (
+            self.pids("ctdbd") or self.pids("smbd")), timeout)
+        for pid in self.pids("csvd"):
+            proc.send(pid, signal.SIGTERM)
+        proc.wait_until(f"{self.name}: csvd ended",
+                        lambda: not self.pids("csvd"), timeout)
 
     def start_csvd(self):
         """Our daemon: the supervisor stays in the foreground."""
