@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One smbd with a share that can be parked (module park_test) and a plain one.
+
+Both share one directory, so that one client's plain share gets in the way of
+another's parked one. smbd runs in a mount namespace of its own, where its
+module directory has park_test in it.
+"""
+import json
+import os
+import pathlib
+import socket
+import subprocess
+import sys
+import time
+
+HERE = pathlib.Path(__file__).resolve().parent
+
+
+def samba_directory():
+    """Where the built Samba is: src/ and prefix/."""
+    given = os.environ.get("SOFS_SAMBA")
+    if given:
+        return pathlib.Path(given)
+    where = subprocess.run([HERE.parents[1] / "samba/build", "--where"],
+                           stdout=subprocess.PIPE, check=True, text=True)
+    return pathlib.Path(where.stdout.strip())
+
+
+PREFIX = samba_directory() / "prefix"
+SRC = PREFIX.parent / "src"
+sys.path.insert(0, str(next(PREFIX.glob("lib/python3*/site-packages"))))
+
+# pylint: disable=wrong-import-position
+import smb2raw  # noqa: E402
+
+CONF = """
+[global]
+	server role = standalone server
+	smb ports = {port}
+	interfaces = 127.0.0.1/8
+	bind interfaces only = yes
+	disable netbios = yes
+	server min protocol = SMB2
+	private dir = {top}/private
+	lock directory = {top}/lock
+	state directory = {top}/state
+	cache directory = {top}/cache
+	pid directory = {top}/run
+	ncalrpc dir = {top}/run/ncalrpc
+	passdb backend = tdbsam:{top}/private/passdb.tdb
+	log file = {top}/log/log.%d
+	log level = 1
+	max log size = 0
+	load printers = no
+	kernel oplocks = no
+	kernel share modes = no
+	posix locking = no
+	kernel change notify = no
+	smbd async dosmode = no
+	aio read size = 0
+	aio write size = 0
+[parked]
+	path = {top}/share
+	read only = no
+	vfs objects = full_audit park_test
+	park_test:file = {top}/parked
+	full_audit:syslog = no
+	full_audit:prefix = AUDIT
+	full_audit:success = all !connect !disconnect
+	full_audit:failure = all
+[plain]
+	path = {top}/share
+	read only = no
+"""
+
+
+def compile_module(target):
+    """As Samba compiles its own modules."""
+    database = SRC / "bin/default/compile_commands.json"
+    for entry in json.loads(database.read_text()):
+        if entry["file"].endswith("source3/modules/vfs_commit.c"):
+            words = entry["arguments"]
+            break
+    words = [w for w in words if w.startswith(("-I", "-D", "-f", "-isystem"))
+             and not w.startswith("-DSTATIC_")]
+    subprocess.run(["gcc", "-shared", "-fPIC", "-w", *words,
+                    f"-I{HERE.parents[1]}/include", "-o", target,
+                    HERE / "vfs_park_test.c"],
+                   check=True, cwd=entry["directory"])
+
+
+def free_port():
+    """A port nobody listens on."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return sock.getsockname()[1]
+
+
+class Server:
+    """smbd and its directory."""
+
+    def __init__(self, top):
+        self.top, self.port, self.process = top, free_port(), None
+        for name in ("private", "lock", "state", "cache", "run", "log",
+                     "share", "vfs"):
+            (top / name).mkdir()
+        self.conf = top / "smb.conf"
+        self.conf.write_text(CONF.format(top=top, port=self.port))
+        self.marker = top / "parked"
+        for module in (PREFIX / "lib/vfs").glob("*.so"):
+            (top / "vfs" / module.name).symlink_to(top / "real" / module.name)
+        (top / "real").mkdir()
+        compile_module(top / "vfs" / "park_test.so")
+        subprocess.run([PREFIX / "bin/smbpasswd", "-c", self.conf, "-s", "-a",
+                        "root"], input=b"secret\nsecret\n", check=True,
+                       stdout=subprocess.DEVNULL)
+
+    def start(self):
+        """Run smbd and wait until it listens."""
+        script = ('mount --bind "$1/lib/vfs" "$2/real" && '
+                  'mount --bind "$2/vfs" "$1/lib/vfs" && '
+                  'exec "$1/sbin/smbd" -F --no-process-group -s "$2/smb.conf"')
+        self.process = subprocess.Popen(
+            ["unshare", "--mount", "sh", "-c", script, "sh", PREFIX, self.top],
+            start_new_session=True)
+        end = time.monotonic() + 20
+        while time.monotonic() < end:
+            try:
+                socket.create_connection(("127.0.0.1", self.port)).close()
+                return
+            except ConnectionRefusedError:
+                time.sleep(0.01)
+        raise RuntimeError("smbd does not listen")
+
+    def stop(self):
+        """SIGTERM; returns how long it took."""
+        start = time.monotonic()
+        self.process.terminate()
+        self.process.wait(60)
+        return time.monotonic() - start
+
+    def connect(self, **kwargs):
+        """A client."""
+        return smb2raw.Connection(self.port, "root", "secret", **kwargs)
+
+    def log(self):
+        """All lines of the smbd processes."""
+        return "".join(path.read_text(errors="replace")
+                       for path in sorted((self.top / "log").glob("log.*")))
+
+    def lines(self, text):
+        """How often a text is in the log."""
+        return self.log().count(text)
+
+    def set_marker(self, text, wanted, status=0):
+        """Park or unpark; waits until the module logged it once more."""
+        before = self.lines(text)
+        if wanted:
+            fresh = self.top / "parked.new"
+            fresh.write_text(f"{status:x}\n" if status else "")
+            fresh.rename(self.marker)
+        else:
+            self.marker.unlink()
+        until(lambda: self.lines(text) > before)
+
+    def park(self):
+        """Park the share's connections, of which there is at least one."""
+        self.set_marker(" PARKED", True)
+
+    def unpark(self):
+        """And back."""
+        self.set_marker("UNPARKED", False)
+
+    def children(self):
+        """Processes that serve clients."""
+        out = subprocess.run(["pgrep", "-P", str(self.process.pid), "-f",
+                              "smbd"], stdout=subprocess.PIPE, check=False)
+        return {int(pid) for pid in out.stdout.split()}
+
+
+def until(condition, timeout=10):
+    """Wait for a condition; returns how long it took."""
+    start = time.monotonic()
+    while not condition():
+        if time.monotonic() - start > timeout:
+            raise TimeoutError(f"still not {condition}")
+        time.sleep(0.01)
+    return time.monotonic() - start

@@ -1,0 +1,360 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A small SMB 3.0.2 client that sends what it is told and waits for nothing.
+
+Requests go out without waiting for answers, compounds, CANCEL, signing (AES-CMAC) and
+encryption (AES-CCM) included. Authentication is done by Samba's Python bindings.
+"""
+import collections
+import os
+import select
+import socket
+import struct
+import time
+
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.ciphers import algorithms
+from cryptography.hazmat.primitives.ciphers.aead import AESCCM
+from cryptography.hazmat.primitives.cmac import CMAC
+from cryptography.hazmat.primitives.kdf.kbkdf import (
+    CounterLocation, KBKDFHMAC, Mode)
+
+(NEGOTIATE, SESSION_SETUP, LOGOFF, TREE_CONNECT, TREE_DISCONNECT, CREATE,
+ CLOSE, FLUSH, READ, WRITE, LOCK, IOCTL, CANCEL, ECHO, QUERY_DIRECTORY,
+ CHANGE_NOTIFY, QUERY_INFO, SET_INFO, BREAK) = range(19)
+
+PENDING = 0x103
+CANCELLED = 0xC0000120
+MORE_PROCESSING = 0xC0000016
+ASYNC, RELATED, SIGNED, REPLAY = 2, 4, 8, 0x20000000
+OPLOCK_NONE, OPLOCK_BATCH = 0, 9
+LAST_ID = b"\xff" * 16
+
+Reply = collections.namedtuple(
+    "Reply", "command status flags mid async_id tid credits body when order")
+
+
+def derive(key, label, context):
+    """SP800-108 as SMB 3.0 uses it."""
+    return KBKDFHMAC(algorithm=hashes.SHA256(), mode=Mode.CounterMode,
+                     length=16, rlen=4, llen=4,
+                     location=CounterLocation.BeforeFixed,
+                     label=label, context=context, fixed=None).derive(key)
+
+
+def ntlmssp(user, password):
+    """Samba's implementation of the client's side."""
+    # pylint: disable=import-outside-toplevel
+    from samba import credentials, gensec, param
+    lp = param.LoadParm()
+    lp.load_default()
+    creds = credentials.Credentials()
+    creds.set_username(user)
+    creds.set_password(password)
+    creds.set_domain("VM")
+    creds.set_workstation("CLIENT")
+    creds.set_kerberos_state(credentials.DONT_USE_KERBEROS)
+    client = gensec.Security.start_client(
+        {"target_hostname": "127.0.0.1", "lp_ctx": lp})
+    client.set_credentials(creds)
+    client.want_feature(gensec.FEATURE_SESSION_KEY)
+    client.start_mech_by_name("spnego")
+    return client
+
+
+class Connection:
+    """One TCP connection with one session."""
+
+    def __init__(self, port, user, password, encrypt=False, previous=0,
+                 guid=None):
+        self.sock = socket.create_connection(("127.0.0.1", port), 10)
+        self.mid = self.session = self.last_session = self.order = 0
+        self.key = b""
+        self.sign_key = self.seal_keys = None
+        self.credits = 1
+        self.replies = []
+        self.input = b""
+        self.guid = guid or os.urandom(16)
+        self.channel_sequence = 0
+        self.negotiate()
+        self.setup_session(user, password, previous)
+        if encrypt:
+            self.seal_keys = (
+                derive(self.key, b"SMB2AESCCM\0", b"ServerIn \0"),
+                derive(self.key, b"SMB2AESCCM\0", b"ServerOut\0"))
+
+    def close(self):
+        """Without a goodbye."""
+        self.sock.close()
+
+    # sending
+
+    def header(self, command, tid, flags, charge, last):
+        """A request's header; last tells whether another one follows."""
+        mid = self.mid
+        if command != CANCEL:
+            self.mid += charge
+            self.credits -= charge
+        asked = 256 if self.sign_key is None else charge
+        return mid, struct.pack("<4sHHHHHHIIQIIQ16s", b"\xfeSMB", 64, charge,
+                                self.channel_sequence, 0, command, asked,
+                                flags, last, mid, 0, tid, self.session,
+                                b"\0" * 16)
+
+    def send(self, *requests, related=True, extra=0):
+        """Each request is (command, tree id, body); several make a compound.
+
+        Returns the list of message ids."""
+        out, mids = [], []
+        for number, (command, tid, body) in enumerate(requests):
+            flags = extra | (RELATED if number and related else 0)
+            last = number == len(requests) - 1
+            if not last:
+                body += b"\0" * (-len(body) % 8)
+            mid, head = self.header(command, tid, flags, 1,
+                                    0 if last else 64 + len(body))
+            mids.append(mid)
+            out.append(self.sign(head, body))
+        self.transmit(b"".join(out))
+        return mids
+
+    def sign(self, head, body):
+        """The message, signed once there is a key."""
+        if self.sign_key is None or self.seal_keys:
+            return head + body
+        flags = struct.unpack_from("<I", head, 16)[0] | SIGNED
+        head = head[:16] + struct.pack("<I", flags) + head[20:48] + b"\0" * 16
+        return head[:48] + self.cmac(head + body) + body
+
+    def cmac(self, data):
+        """The signature of a message."""
+        mac = CMAC(algorithms.AES(self.sign_key))
+        mac.update(data)
+        return mac.finalize()
+
+    def transmit(self, data):
+        """Onto the wire, encrypted if wanted."""
+        if self.seal_keys:
+            nonce = os.urandom(11)
+            tail = nonce + b"\0" * 5 + struct.pack("<IHHQ", len(data), 0, 1,
+                                                   self.session)
+            sealed = AESCCM(self.seal_keys[0]).encrypt(nonce, data, tail)
+            data = b"\xfdSMB" + sealed[-16:] + tail + sealed[:-16]
+        self.sock.sendall(struct.pack(">I", len(data)) + data)
+
+    def cancel(self, async_id=None, mid=None):
+        """CANCEL has no answer."""
+        if async_id is not None:
+            head = struct.pack("<4sHHHHHHIIQQQ16s", b"\xfeSMB", 64, 0, 0, 0,
+                               CANCEL, 0, ASYNC, 0, 0, async_id, self.session,
+                               b"\0" * 16)
+        else:
+            head = struct.pack("<4sHHHHHHIIQIIQ16s", b"\xfeSMB", 64, 0, 0, 0,
+                               CANCEL, 0, 0, 0, mid, 0, 0, self.session,
+                               b"\0" * 16)
+        self.transmit(self.sign(head, struct.pack("<HH", 4, 0)))
+
+    # receiving
+
+    def receive(self, timeout):
+        """Read what is there, waiting at most timeout; False if nothing."""
+        if not select.select([self.sock], [], [], max(timeout, 0))[0]:
+            return False
+        data = self.sock.recv(1 << 20)
+        if not data:
+            raise EOFError("the server closed the connection")
+        self.input += data
+        while len(self.input) >= 4:
+            size = struct.unpack(">I", self.input[:4])[0]
+            if len(self.input) < 4 + size:
+                break
+            self.message(self.input[4:4 + size])
+            self.input = self.input[4 + size:]
+        return True
+
+    def message(self, data):
+        """A PDU: decrypt, split the compound, check the signatures."""
+        if data[:4] == b"\xfdSMB":
+            data = AESCCM(self.seal_keys[1]).decrypt(
+                data[20:31], data[52:] + data[4:20], data[20:52])
+        elif self.seal_keys:
+            raise AssertionError("an answer in the clear")
+        while data:
+            step = struct.unpack_from("<I", data, 20)[0] or len(data)
+            self.reply(data[:step])
+            data = data[step:]
+
+    def reply(self, data):
+        """One answer or notification."""
+        (_, _, _, status, command, credits, flags, _, mid, async_id,
+         self.last_session, sig) = struct.unpack("<4sHHIHHIIQQQ16s", data[:64])
+        if self.sign_key and not self.seal_keys and mid != (1 << 64) - 1:
+            if flags & SIGNED:
+                assert sig == self.cmac(data[:48] + b"\0" * 16 + data[64:])
+            else:
+                assert status in (PENDING, MORE_PROCESSING), "not signed"
+        self.credits += credits
+        self.order += 1
+        self.replies.append(Reply(command, status, flags, mid, async_id,
+                                  async_id >> 32, credits, data[64:],
+                                  time.monotonic(), self.order))
+
+    def find(self, mid, pending=False):
+        """The answer to mid that came already, or None."""
+        for reply in self.replies:
+            if reply.mid == mid and (reply.status == PENDING) == pending:
+                return reply
+        return None
+
+    def wait(self, mid, timeout=10, pending=False):
+        """The answer (or the STATUS_PENDING) to one request."""
+        end = time.monotonic() + timeout
+        while self.find(mid, pending) is None:
+            left = end - time.monotonic()
+            if left <= 0:
+                raise TimeoutError(f"no answer to message {mid}")
+            self.receive(left)
+        return self.find(mid, pending)
+
+    def wait_break(self, timeout=10):
+        """A break notification."""
+        return self.wait((1 << 64) - 1, timeout)
+
+    def call(self, command, tid, body, **kwargs):
+        """Send one request and wait for its answer."""
+        return self.wait(self.send((command, tid, body), **kwargs)[0])
+
+    # requests
+
+    def negotiate(self):
+        """SMB 3.0.2 with encryption."""
+        body = struct.pack("<HHHHI16sQH", 36, 1, 1, 0, 0x40, self.guid, 0,
+                           0x0302)
+        assert self.call(NEGOTIATE, 0, body).status == 0
+
+    def setup_session(self, user, password, previous=0):
+        """SESSION_SETUP with NTLMSSP; again for a re-authentication."""
+        client = ntlmssp(user, password)
+        token, status = b"", MORE_PROCESSING
+        while status == MORE_PROCESSING:
+            _, token = client.update(token)
+            body = struct.pack("<HBBIIHHQ", 25, 0, 1, 0, 0, 88, len(token),
+                               previous) + token
+            reply = self.call(SESSION_SETUP, 0, body)
+            status, self.session = reply.status, self.last_session
+            offset, size = struct.unpack_from("<HH", reply.body, 4)
+            token = reply.body[offset - 64:offset - 64 + size]
+        assert status == 0, hex(status)
+        done, _ = client.update(token)
+        assert done
+        if self.sign_key is None:
+            self.key = client.session_key()[:16]
+            self.sign_key = derive(self.key, b"SMB2AESCMAC\0", b"SmbSign\0")
+
+    def tree(self, share):
+        """The tree id of a share."""
+        reply = self.call(TREE_CONNECT, 0, tree_body(share))
+        assert reply.status == 0, hex(reply.status)
+        return reply.tid
+
+    def open(self, tid, name, **kwargs):
+        """The id of an opened file."""
+        reply = self.call(CREATE, tid, create_body(name, **kwargs))
+        assert reply.status == 0, hex(reply.status)
+        return file_id(reply)
+
+    def echo(self):
+        """Seconds that an ECHO took."""
+        start = time.monotonic()
+        reply = self.call(ECHO, 0, struct.pack("<HH", 4, 0))
+        assert reply.status == 0
+        return reply.when - start
+
+
+def tree_body(share):
+    """TREE_CONNECT"""
+    name = f"\\\\127.0.0.1\\{share}".encode("utf-16-le")
+    return struct.pack("<HHHH", 9, 0, 72, len(name)) + name
+
+
+def create_body(name, disposition=3, access=0x1F01FF, oplock=OPLOCK_NONE,
+                options=0, share=7):
+    """CREATE; disposition 1 opens, 3 opens or creates; without contexts."""
+    raw = name.encode("utf-16-le")
+    return struct.pack("<HBBIQQIIIIIHHII", 57, 0, oplock, 2, 0, 0, access, 0,
+                       share, disposition, options, 120, len(raw), 0,
+                       0) + (raw or b"\0\0")
+
+
+def file_id(reply):
+    """Of a CREATE's answer."""
+    return reply.body[64:80]
+
+
+def close_body(handle):
+    """CLOSE"""
+    return struct.pack("<HHI16s", 24, 0, 0, handle)
+
+
+def write_body(handle, offset, data):
+    """WRITE"""
+    return struct.pack("<HHIQ16sIIHHI", 49, 112, len(data), offset, handle, 0,
+                       0, 0, 0, 0) + data
+
+
+def read_body(handle, offset, size):
+    """READ"""
+    return struct.pack("<HBBIQ16sIIIHHB", 49, 0, 0, size, offset, handle, 0, 0,
+                       0, 0, 0, 0)
+
+
+def read_data(reply):
+    """Of a READ's answer."""
+    offset, size = reply.body[2], struct.unpack_from("<I", reply.body, 4)[0]
+    return reply.body[offset - 64:offset - 64 + size]
+
+
+def flush_body(handle):
+    """FLUSH"""
+    return struct.pack("<HHI16s", 24, 0, 0, handle)
+
+
+def lock_body(handle, offset, size, flags):
+    """LOCK with one element; flags 2 exclusive, 4 unlock, 0x12 fails now."""
+    return struct.pack("<HHI16sQQII", 48, 1, 0, handle, offset, size, flags, 0)
+
+
+def break_body(handle, level):
+    """The acknowledgement of an oplock break."""
+    return struct.pack("<HBBI16s", 24, level, 0, 0, handle)
+
+
+def query_info_body(handle):
+    """QUERY_INFO FileStandardInformation"""
+    return struct.pack("<HBBIHHIII16s", 41, 1, 5, 4096, 0, 0, 0, 0, 0, handle)
+
+
+def set_delete_body(handle):
+    """SET_INFO FileDispositionInformation, delete on close"""
+    return struct.pack("<HBBIHHI16sB", 33, 1, 13, 1, 96, 0, 0, handle, 1)
+
+
+def query_directory_body(handle):
+    """QUERY_DIRECTORY *, FileNamesInformation"""
+    return struct.pack("<HBBI16sHHI", 33, 12, 1, 0, handle, 96, 2,
+                       4096) + "*".encode("utf-16-le")
+
+
+def notify_body(handle):
+    """CHANGE_NOTIFY for names"""
+    return struct.pack("<HHI16sII", 32, 0, 4096, handle, 3, 0)
+
+
+def ioctl_body(handle):
+    """FSCTL_QUERY_ALLOCATED_RANGES over the first MiB"""
+    return struct.pack("<HHI16sIIIIIIII", 57, 0, 0x940CF, handle, 120, 16, 0,
+                       0, 0, 4096, 1, 0) + struct.pack("<QQ", 0, 1 << 20)
+
+
+def simple_body():
+    """ECHO, LOGOFF, TREE_DISCONNECT"""
+    return struct.pack("<HH", 4, 0)
