@@ -241,14 +241,18 @@ def program(bld, target, sources, use, flags, libs=(), compiler=None):
 
 
 def programs(bld, folder, use, flags, libs=(), compiler=None):
-    """One program per file with a main(); the other files go into each."""
+    """One program per file with a main(), with what it uses of the others."""
     sources = bld.path.ant_glob(folder + '/*.c')
     mains = [node for node in sources if has_main(node)]
-    shared = [node for node in sources if node not in mains]
+    shared = archive(bld, folder.replace('/', '_'),
+                     [node for node in sources if node not in mains],
+                     flags, compiler)
+    if shared:
+        use = [shared] + use
     for node in mains:
         target = '%s/%s' % (folder if folder != 'test/bench' else 'test',
                             node.name[:-2])
-        program(bld, target, [node] + shared, use, flags, libs, compiler)
+        program(bld, target, [node], use, flags, libs, compiler)
 
 
 def modules(bld, use):
