@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <gnutls/crypto.h>
 #include <poll.h>
+#include <pthread.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -398,18 +399,19 @@ static int conn_handshake(struct csv_conn *conn, int fd, unsigned timeout_ms)
 /* One number per process: forked children must not share it. */
 static int client_guid(struct GUID *guid)
 {
+	static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 	static struct GUID process;
 	static pid_t pid;
+	int ret = 0;
 
+	pthread_mutex_lock(&mutex);
 	if (pid != getpid()) {
-		if (gnutls_rnd(GNUTLS_RND_NONCE, &process, sizeof(process)) !=
-		    0) {
-			return EIO;
-		}
-		pid = getpid();
+		ret = gnutls_rnd(GNUTLS_RND_NONCE, &process, sizeof(process));
+		pid = ret == 0 ? getpid() : 0;
 	}
 	*guid = process;
-	return 0;
+	pthread_mutex_unlock(&mutex);
+	return ret == 0 ? 0 : EIO;
 }
 
 static int conn_take_hello(struct csv_conn *conn, const struct csv_rpc *rpc)
