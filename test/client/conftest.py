@@ -55,7 +55,7 @@ CONF = """
 """
 
 
-def wait_for(what, seconds=20):
+def wait_for(what, seconds=60):
     """Poll what() until it is true; its value."""
     end = time.monotonic() + seconds
     while True:

@@ -19,6 +19,7 @@ static const struct mode modes[] = {
 	{ "stream", mode_stream, "write numbered blocks, measure gaps, verify" },
 	{ "verify", mode_verify, "read back what a stream wrote" },
 	{ "locks", mode_locks, "hold byte-range locks, prove that they hold" },
+	{ "ops", mode_ops, "rounds of operations with known answers" },
 };
 
 struct cmdline {

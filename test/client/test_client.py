@@ -22,7 +22,7 @@ class Run:
         self.child = subprocess.Popen(
             ["nsenter", "-t", str(server.init), "-n", str(CLIENT), mode,
              f"//127.0.0.1/{share}/{path}", "--user", USER, "--report",
-             str(self.report_path), *map(str, options)],
+             str(self.report_path), "--verbose", *map(str, options)],
             env=dict(os.environ, SMB3CLIENT_PASSWORD=PASSWORD), text=True,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
@@ -234,3 +234,49 @@ def test_locks_hold_and_are_seen_to(server):
     assert report["persistent_granted"]
     assert report["probes_refused"] == report["probes"] == 3 * report["ranges"]
     assert report["ranges_free_after_unlock"] == report["ranges"]
+
+
+def test_operations_have_their_known_answers(server):
+    with Run(server, "ops", "mix", "--control", "-", "--count", 100,
+             "--interval-ms", 2) as run:
+        run.answer("ready")
+        wait_for(lambda: run.command("status", "status")["rounds"] >= 2)
+        report = run.stop()
+    assert report["exit_code"] == 0, report["error_list"]
+    assert report["listings"] >= 1
+    assert report["operations"] == 11 * report["rounds"]
+    assert not any((server.top / "data").iterdir())
+
+
+def test_create_in_flight_when_smbd_dies(server):
+    """The create is replayed. Samba 4.25.0 as released answers it with
+    FILE_NOT_AVAILABLE for ever (nobody remembers the first one); then the
+    client gives up in time, and names the status that it retried."""
+    with Run(server, "ops", "mix", "--control", "-", "--count", 10,
+             "--interval-ms", 400, "--give-up-ms", 2000) as run:
+        run.answer("ready")
+        pid = server.client_process()[0]
+        os.kill(pid, signal.SIGSTOP)
+        wait_for(lambda: [line for line in server.run(
+            "ss", "-Htn", "state", "established", "sport = :445").splitlines()
+            if line.split()[0] != "0"])
+        os.kill(pid, signal.SIGKILL)
+        wait_for(lambda: run.command("status", "status")["rounds"] >= 2)
+        report = run.stop()
+    assert report["reconnects"] == 1 and report["replays"] >= 1
+    if report["errors"]:
+        assert report["exit_code"] == 1
+        assert report["retried_status"]["NT_STATUS_FILE_NOT_AVAILABLE"] > 10
+        assert "NT_STATUS_FILE_NOT_AVAILABLE" in report["error_list"][0]
+
+
+def test_wrong_answer_is_seen(server):
+    """A file that vanishes below the server fails the operation on it."""
+    with Run(server, "ops", "mix", "--control", "-", "--count", 50,
+             "--interval-ms", 20) as run:
+        run.answer("ready")
+        wait_for(lambda: [p.unlink() for p in
+                          (server.top / "data").glob("mix/round-*/renamed")])
+        report = run.stop()
+    assert report["exit_code"] == 1
+    assert report["errors"] >= 1
