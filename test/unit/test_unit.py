@@ -20,7 +20,7 @@ def names():
 
 @pytest.mark.parametrize('name', names())
 def test_unit(name, tmp_path):
-    env = dict(os.environ, TMPDIR=str(tmp_path), LC_ALL='C',
+    env = dict(os.environ, LC_ALL='C',
                ASAN_OPTIONS='detect_leaks=1:abort_on_error=0',
                UBSAN_OPTIONS='print_stacktrace=1')
     ran = subprocess.run([str(BUILD / 'test/unit' / name)], cwd=tmp_path,
