@@ -338,14 +338,12 @@ struct main_context {
 	const char *report_path;
 	const char *control_path;
 	const char *verify_addresses;
-	const char *other_addresses;
 	const char *stream_report;
-	const char *run_id;
 	int interval_ms;
 	int block_size;
 	int count;
 	int seconds;
-	int hold;
+	int sessions;
 	int progress;
 	int keep;
 };

@@ -20,6 +20,9 @@ static const struct mode modes[] = {
 	{ "verify", mode_verify, "read back what a stream wrote" },
 	{ "locks", mode_locks, "hold byte-range locks, prove that they hold" },
 	{ "ops", mode_ops, "rounds of operations with known answers" },
+	{ "outstanding", mode_outstanding,
+	  "many requests at once, and what goes on beside them" },
+	{ "many", mode_many, "many sessions with open handles" },
 };
 
 struct cmdline {
@@ -278,6 +281,7 @@ static int run(TALLOC_CTX *frame, int argc, const char **argv)
 		INT_OPTION("interval-ms", ctx.interval_ms, "pace"),
 		INT_OPTION("block", ctx.block_size, "block size in bytes"),
 		INT_OPTION("count", ctx.count, "end after so many, 0: never"),
+		INT_OPTION("sessions", ctx.sessions, "clients of the mode many"),
 		INT_OPTION("seconds", ctx.seconds, "end after so long"),
 		STRING_OPTION("verify-addresses", ctx.verify_addresses,
 			      "read back through this address too", "IP"),

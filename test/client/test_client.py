@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import subprocess
+import time
 
 import pytest
 
@@ -280,3 +281,58 @@ def test_wrong_answer_is_seen(server):
         report = run.stop()
     assert report["exit_code"] == 1
     assert report["errors"] >= 1
+
+
+def test_echo_other_share_and_lease_break_beside_many_requests(server):
+    with Run(server, "outstanding", "o.bin", "--control", "-", "--more-shares",
+             "plain", "--count", 50) as run:
+        run.answer("ready")
+        run.command("mark break", "marked")
+        with Run(server, "locks", "o.bin-leased", "--control", "-", "--keep",
+                 share="plain") as other:
+            other.answer("ready")
+            assert other.stop()["exit_code"] == 0
+        state = run.command("status", "status")
+        assert state["lease_breaks"] >= 1 and state["outstanding"] == 50
+        report = run.stop()
+    assert report["exit_code"] == 0, report["error_list"]
+    assert report["lease_granted"]
+    event = report["events"][1]
+    assert event["name"] == "break"
+    assert event["echoes"] > 0 and event["other_ios"] > 0
+    assert event["completed"] > 50 and event["least_outstanding"] == 50
+    assert 0 < event["longest_break_ack_ms"] < 5000
+
+
+def test_stopped_server_shows_in_every_number(server):
+    """The numbers are measured: half a second of SIGSTOP is in all of them."""
+    with Run(server, "outstanding", "o.bin", "--control", "-", "--more-shares",
+             "plain", "--echo-timeout-ms", 20000) as run:
+        run.answer("ready")
+        run.command("mark stopped", "marked")
+        pid = server.client_process()[0]
+        os.kill(pid, signal.SIGSTOP)
+        start = time.monotonic()
+        wait_for(lambda: time.monotonic() - start > 0.5)
+        os.kill(pid, signal.SIGCONT)
+        before = run.command("status", "status")["echoes"]
+        wait_for(lambda: run.command("status", "status")["echoes"]
+                 > before + 2)
+        report = run.stop()
+    assert report["exit_code"] == 0, report["error_list"]
+    assert report["reconnects"] == 0
+    event = report["events"][1]
+    assert event["longest_request_ms"] > 400
+    assert max(event["longest_echo_ms"], event["longest_other_io_ms"]) > 400
+
+
+def test_many_sessions_and_handles(server):
+    with Run(server, "many", "m", "--control", "-", "--sessions", 4,
+             "--count", 40) as run:
+        ready = run.answer("ready")
+        assert ready["handles"] == 40 and ready["sessions"] == 4
+        assert len(list((server.top / "data").glob("m-*"))) == 40
+        assert len(server.client_process()) == 4
+        report = run.stop()
+    assert report["exit_code"] == 0, report["error_list"]
+    assert not list((server.top / "data").glob("m-*"))
