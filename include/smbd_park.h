@@ -32,15 +32,21 @@ struct smbd_tcon_wait;
  * files. ECHO, NEGOTIATE, SESSION_SETUP, other shares go on.
  *
  * A request that is inside the VFS already goes on there. Parking a parked
- * connection changes nothing. conn stays parked until smbd_conn_unpark() or
- * until it is freed; the module need not unpark in its disconnect_fn.
+ * connection changes nothing. conn stays parked until smbd_conn_unpark(), or
+ * until its session ends (client gone, session closed from elsewhere, smbd
+ * stops): from then on smbd_conn_park() has no effect, smbd_conn_is_parked()
+ * is false. The module need not unpark in its disconnect_fn. SMB1 requests
+ * are not parked.
  *
- * What enters the VFS of a parked conn all the same, and must be answered at
- * once, without waiting for the volume: the rest of a request that had
- * entered before, and the teardown when the client's connection or session
- * ends, or smbd terminates (see the patch's message for the list: close,
- * durable_disconnect and disconnect; with delete-on-close also stat and
- * unlink).
+ * What enters the VFS while the volume is not ready all the same must be
+ * answered at once, without waiting for the volume:
+ *  - the rest of a request that had entered before;
+ *  - the teardown. close_fn has to succeed, or a persistent handle is lost;
+ *    for other durable handles fstat_fn as well (from what was known last).
+ *    closedir and disconnect; for a file that was written to also
+ *    parent_pathname, stat and file_id_create (any result will do); with
+ *    delete-on-close fstat, openat and unlinkat, which may fail: the file
+ *    then stays.
  */
 void smbd_conn_park(struct connection_struct *conn) __attribute__((weak));
 

@@ -41,6 +41,7 @@ CONF = """
 	bind interfaces only = yes
 	disable netbios = yes
 	server min protocol = SMB2
+	server multi channel support = yes
 	private dir = {top}/private
 	lock directory = {top}/lock
 	state directory = {top}/state

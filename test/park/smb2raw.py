@@ -26,7 +26,7 @@ PENDING = 0x103
 CANCELLED = 0xC0000120
 MORE_PROCESSING = 0xC0000016
 ASYNC, RELATED, SIGNED, REPLAY = 2, 4, 8, 0x20000000
-OPLOCK_NONE, OPLOCK_BATCH = 0, 9
+OPLOCK_NONE, OPLOCK_BATCH, OPLOCK_LEASE = 0, 9, 255
 LAST_ID = b"\xff" * 16
 
 Reply = collections.namedtuple(
@@ -62,13 +62,13 @@ def ntlmssp(user, password):
 
 
 class Connection:
-    """One TCP connection with one session."""
+    """One TCP connection with one session, its own or that of bind."""
 
     def __init__(self, port, user, password, encrypt=False, previous=0,
-                 guid=None):
+                 guid=None, bind=None):
         self.sock = socket.create_connection(("127.0.0.1", port), 10)
         self.mid = self.session = self.last_session = self.order = 0
-        self.key = b""
+        self.key, self.checking = b"", False
         self.sign_key = self.seal_keys = None
         self.credits = 1
         self.replies = []
@@ -76,7 +76,9 @@ class Connection:
         self.guid = guid or os.urandom(16)
         self.channel_sequence = 0
         self.negotiate()
-        self.setup_session(user, password, previous)
+        if bind is not None:
+            self.session, self.sign_key = bind.session, bind.sign_key
+        self.setup_session(user, password, previous, bind is not None)
         if encrypt:
             self.seal_keys = (
                 derive(self.key, b"SMB2AESCCM\0", b"ServerIn \0"),
@@ -94,7 +96,7 @@ class Connection:
         if command != CANCEL:
             self.mid += charge
             self.credits -= charge
-        asked = 256 if self.sign_key is None else charge
+        asked = charge if self.checking else 256
         return mid, struct.pack("<4sHHHHHHIIQIIQ16s", b"\xfeSMB", 64, charge,
                                 self.channel_sequence, 0, command, asked,
                                 flags, last, mid, 0, tid, self.session,
@@ -187,11 +189,11 @@ class Connection:
         """One answer or notification."""
         (_, _, _, status, command, credits, flags, _, mid, async_id,
          self.last_session, sig) = struct.unpack("<4sHHIHHIIQQQ16s", data[:64])
-        if self.sign_key and not self.seal_keys and mid != (1 << 64) - 1:
+        if self.checking and not self.seal_keys and mid != (1 << 64) - 1:
             if flags & SIGNED:
                 assert sig == self.cmac(data[:48] + b"\0" * 16 + data[64:])
             else:
-                assert status in (PENDING, MORE_PROCESSING), "not signed"
+                assert status == PENDING, "an answer is not signed"
         self.credits += credits
         self.order += 1
         self.replies.append(Reply(command, status, flags, mid, async_id,
@@ -226,19 +228,21 @@ class Connection:
     # requests
 
     def negotiate(self):
-        """SMB 3.0.2 with encryption."""
-        body = struct.pack("<HHHHI16sQH", 36, 1, 1, 0, 0x40, self.guid, 0,
+        """SMB 3.0.2 with encryption and several channels."""
+        body = struct.pack("<HHHHI16sQH", 36, 1, 1, 0, 0x48, self.guid, 0,
                            0x0302)
         assert self.call(NEGOTIATE, 0, body).status == 0
 
-    def setup_session(self, user, password, previous=0):
-        """SESSION_SETUP with NTLMSSP; again for a re-authentication."""
+    def setup_session(self, user, password, previous=0, bind=False):
+        """SESSION_SETUP with NTLMSSP; again for a re-authentication, or to
+        make this connection another channel of a session."""
         client = ntlmssp(user, password)
         token, status = b"", MORE_PROCESSING
         while status == MORE_PROCESSING:
             _, token = client.update(token)
-            body = struct.pack("<HBBIIHHQ", 25, 0, 1, 0, 0, 88, len(token),
-                               previous) + token
+            body = struct.pack("<HBBIIHHQ", 25, int(bind), 1, 0, 0, 88,
+                               len(token), previous) + token
+            self.checking = False
             reply = self.call(SESSION_SETUP, 0, body)
             status, self.session = reply.status, self.last_session
             offset, size = struct.unpack_from("<HH", reply.body, 4)
@@ -246,7 +250,8 @@ class Connection:
         assert status == 0, hex(status)
         done, _ = client.update(token)
         assert done
-        if self.sign_key is None:
+        self.checking = True
+        if self.sign_key is None or bind:
             self.key = client.session_key()[:16]
             self.sign_key = derive(self.key, b"SMB2AESCMAC\0", b"SmbSign\0")
 
@@ -277,12 +282,34 @@ def tree_body(share):
 
 
 def create_body(name, disposition=3, access=0x1F01FF, oplock=OPLOCK_NONE,
-                options=0, share=7):
-    """CREATE; disposition 1 opens, 3 opens or creates; without contexts."""
+                options=0, share=7, context=b""):
+    """CREATE; disposition 1 opens, 3 opens or creates."""
     raw = name.encode("utf-16-le")
+    space = raw + b"\0" * (-len(raw) % 8) if context else raw or b"\0\0"
     return struct.pack("<HBBIQQIIIIIHHII", 57, 0, oplock, 2, 0, 0, access, 0,
-                       share, disposition, options, 120, len(raw), 0,
-                       0) + (raw or b"\0\0")
+                       share, disposition, options, 120, len(raw),
+                       120 + len(space) if context else 0,
+                       len(context)) + space + context
+
+
+def lease_context(key, state):
+    """RqLs; state 1 read, 2 handle, 4 write; with oplock=OPLOCK_LEASE."""
+    data = struct.pack("<16sIIQ", key, state, 0, 0)
+    return struct.pack("<IHHHHI4s4x", 0, 16, 4, 0, 24, len(data),
+                       b"RqLs") + data
+
+
+def lease_break_body(key, state):
+    """The acknowledgement of a lease break."""
+    return struct.pack("<HHI16sIQ", 36, 0, 0, key, state, 0)
+
+
+def rename_body(handle, name):
+    """SET_INFO FileRenameInformation"""
+    raw = name.encode("utf-16-le")
+    data = struct.pack("<B7xQI", 0, 0, len(raw)) + raw
+    return struct.pack("<HBBIHHI16s", 33, 1, 10, len(data), 96, 0, 0,
+                       handle) + data
 
 
 def file_id(reply):

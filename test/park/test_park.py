@@ -290,6 +290,34 @@ def test_deferred_open(server, how):
         assert conn.open(tid, "file")
 
 
+@pytest.mark.parametrize("how", ["finish", "disconnect"])
+def test_rename_that_waits_for_a_lease(server, how):
+    """It goes on after the pause; it does not keep a process alive."""
+    conn, other = server.connect(), server.connect()
+    tid, plain = conn.tree("parked"), other.tree("plain")
+    key = os.urandom(16)
+    handle = conn.open(tid, "file")
+    other.open(plain, "file", oplock=raw.OPLOCK_LEASE,
+               context=raw.lease_context(key, 3))
+    mid = conn.send((raw.SET_INFO, tid, raw.rename_body(handle, "new")))[0]
+    other.wait_break()
+    server.park()
+    assert other.call(raw.BREAK, plain,
+                      raw.lease_break_body(key, 1)).status == 0
+    unanswered(conn, mid)
+    unanswered(conn, mid)
+    assert calls_while_parked(server) == []
+    if how == "finish":
+        server.unpark()
+        assert conn.wait(mid).status == 0
+        assert (server.top / "share/new").exists()
+    else:
+        children = server.children()
+        conn.close()
+        until(lambda: children - server.children(), 2)
+        assert (server.top / "share/file").exists()
+
+
 def test_waiting_lock(server):
     """A blocked LOCK that could be granted meanwhile is, after the pause."""
     conn, other = server.connect(), server.connect()
@@ -327,6 +355,28 @@ def test_channel_sequence_counts_once(server):
     conn.channel_sequence = 0
     assert conn.call(raw.WRITE, tid, raw.write_body(
         handle, 0, b"c")).status == 0xC0000467
+
+
+def test_channel_dies(server):
+    """What waited on a dead channel is dropped, and replayed on another."""
+    guid = os.urandom(16)
+    conn = server.connect(guid=guid)
+    other = server.connect(guid=guid, bind=conn)
+    tid = conn.tree("parked")
+    handle = conn.open(tid, "file")
+    server.park()
+    mids = [conn.send((raw.WRITE, tid, raw.write_body(handle, n, b"a")))[0]
+            for n in range(10)]
+    pending(conn, *mids)
+    conn.close()
+    other.channel_sequence = 1
+    mids = [other.send((raw.WRITE, tid, raw.write_body(handle, n, b"b")),
+                       extra=raw.REPLAY)[0] for n in range(5)]
+    pending(other, *mids)
+    server.unpark()
+    assert {other.wait(mid).status for mid in mids} == {0}
+    assert (server.top / "share/file").read_bytes() == b"bbbbb"
+    assert server.lines("PANIC") == 0
 
 
 def test_disconnect_ends_the_process(server):
