@@ -142,6 +142,11 @@ static int daemon_worker(int fd, void *private_data)
 	struct daemon_state *state = talloc_zero(frame, struct daemon_state);
 	int ret;
 
+	if (!lp_load_global(get_dyn_CONFIGFILE())) {
+		DBG_ERR("cannot read %s\n", get_dyn_CONFIGFILE());
+		return 1;
+	}
+	reopen_logs();
 	ret = csvd_context_create(frame, ev, fd, &state->csvd);
 	if (ret != 0) {
 		return 1;
@@ -220,7 +225,11 @@ static bool daemon_load(const struct daemon_options *o)
 	if (o->logfile != NULL) {
 		daemon_option("log file", o->logfile);
 	}
-	if (!lp_load_global(get_dyn_CONFIGFILE())) {
+	/*
+	 * Without the registry, which is a clustered database: the supervisor
+	 * must have no connection to ctdbd. The worker loads all of it.
+	 */
+	if (!lp_load_initial_only(get_dyn_CONFIGFILE())) {
 		fprintf(stderr,
 			"csvd: cannot read %s\n",
 			get_dyn_CONFIGFILE());

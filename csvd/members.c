@@ -86,6 +86,7 @@ uint32_t csvd_member_by_name(struct csvd_context *csvd, const char *name)
 	}
 	for (m = csvd->members; m != NULL; m = m->next) {
 		if (strcmp(m->address, name) == 0 ||
+		    (m->pnn == csvd->node && strcmp(csvd->host, name) == 0) ||
 		    (m->info != NULL &&
 		     csvd_bytes_equal(&m->info->host, name))) {
 			return m->pnn;

@@ -64,16 +64,14 @@ void csvd_view_active(struct csvd_volume *v, enum csv_access access)
 	v->given_up = false;
 	csvd_volume_reason(v, NULL);
 	DBG_NOTICE("volume %s: Active, epoch %" PRIu64 ", owner %" PRIu32
-		   ", %s%s%" PRIu64 "%s\n",
+		   ", %s, not Active for %" PRIu64 " ms\n",
 		   v->name,
 		   v->epoch,
 		   v->rec->owner,
 		   access == CSV_ACCESS_DIRECT ? "direct" : "redirected",
-		   was_active ? "" : ", after ",
 		   was_active ? 0
 			      : usec_time_diff(&now, &v->not_active_since) /
-					1000,
-		   was_active ? " ms (was Active)" : " ms");
+					1000);
 	if (v->role != CSVD_IDLE) {
 		csvd_publish_event(v, CSV_EVENT_READY);
 	}
