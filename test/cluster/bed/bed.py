@@ -381,9 +381,8 @@ class Bed:
                 handle.write(line)
 
     def keep_logs(self, name):
-        """Copy all logs to build/test-logs/NAME; return that path."""
-        target = samba.REPO / "build/test-logs" / re.sub(r"[^\w.-]+", "_",
-                                                         name)
+        """Copy all logs to test-logs/NAME of the build; return that path."""
+        target = samba.BUILD / "test-logs" / re.sub(r"[^\w.-]+", "_", name)
         shutil.rmtree(target, ignore_errors=True)
         target.mkdir(parents=True)
         for node in self.nodes:

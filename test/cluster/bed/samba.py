@@ -10,6 +10,7 @@ from . import net
 from .errors import BedError
 
 REPO = pathlib.Path(__file__).resolve().parents[3]
+BUILD = pathlib.Path(os.environ.get("SOFS_BUILD", REPO / "build"))
 DEV_PREFIX = "/var/cache/sofs/dev/prefix"
 
 # name: (uid, password); the group of the same name has the same number.
@@ -205,8 +206,9 @@ def write_config(node_dir, node, config):
 
 def snapshot_binaries(bed_dir):
     """Copy our modules and programs, so that a rebuild disturbs no bed."""
-    for source, target in ((REPO / "build/modules", bed_dir / "modules"),
-                           (REPO / "build/bin", bed_dir / "bin")):
+    for source, target in ((BUILD / "modules", bed_dir / "modules"),
+                           (BUILD / "bin", bed_dir / "bin"),
+                           (BUILD / "test", bed_dir / "bin")):
         target.mkdir(exist_ok=True)
         if not source.is_dir():
             continue
