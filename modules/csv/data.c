@@ -322,20 +322,26 @@ static int csv_getfl(struct csv_handle *h)
 	return flags;
 }
 
-/* smbd asks for the flags to switch O_NONBLOCK: regular files never block. */
+/*
+ * smbd asks for the flags to switch O_NONBLOCK: regular files never block. A
+ * stream has no handle here, streams_xattr asks all the same.
+ */
 int csv_vfs_fcntl(struct vfs_handle_struct *handle,
 		  struct files_struct *fsp,
 		  int cmd,
 		  va_list cmd_arg)
 {
-	struct csv_handle *h = csv_handle_of(handle, fsp);
+	struct csv_handle *h = NULL;
 
-	if (h == NULL) {
-		return -1;
+	if (!fsp_is_alternate_stream(fsp)) {
+		h = csv_handle_of(handle, fsp);
+		if (h == NULL) {
+			return -1;
+		}
 	}
 	switch (cmd) {
 	case F_GETFL:
-		return csv_getfl(h);
+		return h != NULL ? csv_getfl(h) : O_RDWR;
 	case F_SETFL:
 	case F_SETLK:
 	case F_SETLKW:
