@@ -13,6 +13,7 @@
 #include "lib/util/debug.h"
 #include "csvd/replay.h"
 #include "csvd/serve_private.h"
+#include "lib/volume/local.h"
 
 #define SERVE_KEEPALIVE_MS 10000
 
@@ -225,6 +226,7 @@ static int volume_open(struct serve_volume *vol, int rootfd)
 	int ret;
 
 	ret = csv_local_create(vol, &lp, &vol->backend);
+	(void)csv_local_thread_root();
 	if (ret == 0) {
 		ret = serve_pool_start(&vol->pool,
 				       vol,
@@ -335,7 +337,24 @@ int csv_serve_stop(struct csv_serve *serve,
 	}
 	serve_command(serve, cmd_remove, vol);
 	volume_free(vol);
-	return 0;
+	return csv_local_thread_root();
+}
+
+int csv_serve_sweep(struct csv_serve *serve,
+		    const char *name,
+		    unsigned *removed)
+{
+	struct serve_volume *vol = NULL;
+	int ret;
+
+	/* only this thread ends volumes */
+	vol = serve_volume_find(serve, name, strlen(name));
+	if (vol == NULL) {
+		return ENOENT;
+	}
+	ret = csv_local_sweep(vol->backend, removed);
+	(void)csv_local_thread_root();
+	return ret;
 }
 
 struct counters_args {

@@ -58,6 +58,14 @@ int csv_serve_stop(struct csv_serve *serve,
 		   const char *volume,
 		   unsigned timeout_ms);
 
+/*
+ * csv_local_sweep() on the volume that is served: once replay is over.
+ * Blocks. ENOENT: not served; else 0 or errno.
+ */
+int csv_serve_sweep(struct csv_serve *serve,
+		    const char *volume,
+		    unsigned *removed);
+
 struct csv_serve_counters {
 	uint64_t connections, handles, requests, read_bytes, write_bytes;
 	uint64_t inline_requests, refused_connections;
