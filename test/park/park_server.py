@@ -140,6 +140,11 @@ class Server:
         self.process.wait(60)
         return time.monotonic() - start
 
+    def control(self, *words):
+        """smbcontrol to all processes of smbd."""
+        subprocess.run([PREFIX / "bin/smbcontrol", "-s", self.conf, "smbd",
+                        *words], check=True)
+
     def connect(self, **kwargs):
         """A client."""
         return smb2raw.Connection(self.port, "root", "secret", **kwargs)

@@ -379,6 +379,24 @@ def test_channel_dies(server):
     assert server.lines("PANIC") == 0
 
 
+def test_share_closed_by_the_admin(server):
+    """`smbcontrol smbd close-share`: all that waits is told so."""
+    conn = server.connect()
+    tid = conn.tree("parked")
+    handle = conn.open(tid, "file")
+    server.park()
+    mids = [conn.send((raw.WRITE, tid, raw.write_body(handle, n, b"a")))[0]
+            for n in range(10)]
+    mids += conn.send((raw.CREATE, tid, raw.create_body("new")),
+                      (raw.CLOSE, tid, raw.close_body(raw.LAST_ID)))[:1]
+    pending(conn, *mids)
+    server.control("close-share", "parked")
+    assert {conn.wait(mid).status for mid in mids} == {0xC00000C9}
+    assert conn.echo() < 0.1
+    assert conn.tree("plain")
+    assert server.lines("PANIC") == 0
+
+
 def test_disconnect_ends_the_process(server):
     """The client goes away with 50 requests waiting: its smbd ends."""
     conn = server.connect()
