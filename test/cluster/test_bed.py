@@ -340,11 +340,12 @@ def test_interrupted_run_leaves_nothing(tmp_path):
     (tmp_path / "conftest.py").symlink_to(HERE / "conftest.py")
     with subprocess.Popen([sys.executable, "-B", "-m", "pytest", "-q", "-p",
                            "no:cacheprovider", str(test)], cwd=tmp_path,
-                          stdout=subprocess.DEVNULL,
+                          stdout=open(tmp_path / "out", "w"),
                           start_new_session=True) as run:
         said = tmp_path / "dir"
         proc.wait_until("its bed is up", lambda: said.exists()
-                        and said.read_text(), 60)
+                        and said.read_text() or run.poll() is not None, 60)
+        assert said.exists(), (tmp_path / "out").read_text()
         bed_dir = pathlib.Path(said.read_text())
         spaces = its_namespaces(Bed(bed_dir))
         os.killpg(run.pid, signal.SIGINT)
