@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A small SMB 3.0.2 client that sends what it is told and waits for nothing.
 
-Requests go out without waiting for answers, compounds, CANCEL, signing (AES-CMAC) and
-encryption (AES-CCM) included. Authentication is done by Samba's Python bindings.
+Requests go out without waiting for answers, compounds, CANCEL, signing
+(AES-CMAC) and encryption (AES-CCM) included. Samba's Python bindings do the
+authentication.
 """
 import collections
 import os

@@ -123,7 +123,8 @@ def test_cancel(server):
     tid = conn.tree("parked")
     handle = conn.open(tid, "file")
     server.park()
-    mids = [conn.send((raw.WRITE, tid, raw.write_body(handle, n, b"%d" % n)))[0]
+    mids = [conn.send((raw.WRITE, tid,
+                       raw.write_body(handle, n, b"%d" % n)))[0]
             for n in range(4)]
     mids += conn.send((raw.CREATE, tid, raw.create_body("cancelled")))
     pending(conn, *mids)
