@@ -126,7 +126,7 @@ static void many_write(struct many *m)
 
 static void many_run(struct many *m)
 {
-	uint32_t handles = m->ctx->count > 0 ? m->ctx->count : m->sessions;
+	uint32_t handles = MAX(m->ctx->count, 1);
 	uint32_t i;
 
 	if (!many_connect(m)) {
@@ -149,7 +149,7 @@ int mode_many(struct main_context *ctx)
 		return 2;
 	}
 	m->ctx = ctx;
-	m->sessions = MAX(ctx->sessions, 1);
+	m->sessions = ctx->sessions > 0 ? ctx->sessions : 1;
 	m->report = report_create(m, "many");
 	if (m->report == NULL) {
 		return 2;

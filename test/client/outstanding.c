@@ -211,7 +211,9 @@ static void out_other_io(struct outstanding *o)
 		o->stop = true;
 		return;
 	}
-	if (done != o->ctx->block_size || memcmp(data, o->buf, done) != 0) {
+	if (done != talloc_get_size(o->buf) ||
+	    memcmp(data, o->buf, done) != 0)
+	{
 		report_error(o->report, "second share: wrong data");
 	}
 	TALLOC_FREE(data);
