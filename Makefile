@@ -73,7 +73,7 @@ fuzz: configured
 check: deps
 	@$(MAKE) --no-print-directory test-programs fuzz
 	@test/tools/sizes
-	@$(PYTEST) test
+	@$(PYTEST) --ignore=test/vm test
 
 check-vm: PACKAGES += test/vm/packages
 check-vm: deps
