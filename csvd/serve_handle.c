@@ -89,7 +89,7 @@ struct serve_handle *serve_handle_find(struct serve_conn *conn,
 }
 
 /* Closing may wait for storage: a worker does it. */
-static void handle_free(struct serve_handle *h)
+static void handle_free(struct serve_conn *conn, struct serve_handle *h)
 {
 	struct serve_volume *vol = h->vol;
 	struct csv_header none = {};
@@ -100,6 +100,11 @@ static void handle_free(struct serve_handle *h)
 		job = serve_job_new(NULL, vol, &none);
 		if (job != NULL) {
 			job->new_file = h->file;
+			if (!conn->dead && !h->keep) {
+				job->closer = conn;
+				conn->closing += 1;
+				conn->jobs += 1;
+			}
 			serve_pool_add(&vol->pool, job);
 		} else {
 			talloc_free(h->file);
@@ -110,11 +115,11 @@ static void handle_free(struct serve_handle *h)
 	serve_volume_check(vol);
 }
 
-void serve_handle_put(struct serve_handle *h)
+void serve_handle_put(struct serve_conn *conn, struct serve_handle *h)
 {
 	h->refs -= 1;
 	if (h->refs == 0 && h->closed) {
-		handle_free(h);
+		handle_free(conn, h);
 	}
 }
 
@@ -130,7 +135,7 @@ void serve_handle_close(struct serve_conn *conn,
 	h->closed = true;
 	h->keep = keep;
 	if (h->refs == 0) {
-		handle_free(h);
+		handle_free(conn, h);
 	}
 }
 

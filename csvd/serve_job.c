@@ -138,7 +138,7 @@ void serve_job_answer(struct serve_job *job)
 	}
 	for (i = 0; i < 2; i++) {
 		if (job->handle[i] != NULL) {
-			serve_handle_put(job->handle[i]);
+			serve_handle_put(conn, job->handle[i]);
 		}
 	}
 	serve_cred_put(job->cred);
@@ -178,15 +178,42 @@ static void answer_parked(struct serve_job *list)
 	}
 }
 
+/* The last close is done: what came behind it may go on. */
+static void start_behind(struct serve_conn *conn)
+{
+	struct serve_job *job = NULL;
+
+	while ((job = conn->behind) != NULL) {
+		DLIST_REMOVE(conn->behind, job);
+		serve_pool_add(&job->vol->pool, job);
+	}
+}
+
+static void close_done(struct serve_job *job)
+{
+	struct serve_volume *vol = job->vol;
+	struct serve_conn *conn = job->closer;
+
+	talloc_free(job);
+	if (conn != NULL) {
+		conn->closing -= 1;
+		conn->jobs -= 1;
+		if (conn->closing == 0) {
+			start_behind(conn);
+		}
+		serve_conn_put(conn);
+	}
+	vol->jobs -= 1;
+	serve_volume_check(vol);
+}
+
 void serve_job_done(struct serve_job *job)
 {
 	struct serve_volume *vol = job->vol;
 	struct serve_conn *conn = job->conn;
 
 	if (conn == NULL) {
-		vol->jobs -= 1;
-		talloc_free(job);
-		serve_volume_check(vol);
+		close_done(job);
 		return;
 	}
 	if (job->h.op == CSV_OP_READ) {
@@ -237,6 +264,10 @@ void serve_job_start(struct serve_job *job)
 				     &job->conn->client,
 				     job);
 		}
+	}
+	if (job->conn->closing > 0 && job->req != NULL) {
+		DLIST_ADD_END(job->conn->behind, job);
+		return;
 	}
 	serve_pool_add(&job->vol->pool, job);
 }

@@ -139,6 +139,12 @@ struct serve_conn {
 	struct serve_cred *creds[SERVE_CREDS + 1];
 	struct serve_attachment attachments[SERVE_ATTACHMENTS];
 	struct serve_job *running; /* all jobs, for cancel */
+	/*
+	 * Closes in progress, and requests by name that came behind them:
+	 * these find what the close did (a deleted file is gone).
+	 */
+	unsigned closing;
+	struct serve_job *behind;
 
 	struct serve_out *out;
 
@@ -158,6 +164,7 @@ struct serve_job {
 	struct serve_job *prev, *next;	     /* queue of pool, or done */
 	struct serve_job *cprev, *cnext;     /* of the connection */
 	struct serve_conn *conn;	     /* NULL: closes a file */
+	struct serve_conn *closer;	     /* of such: for conn->closing */
 	struct serve_volume *vol;
 	struct csv_header h;
 	struct serve_handle *handle[2];
@@ -297,7 +304,7 @@ struct serve_handle *serve_handle_new(struct serve_conn *conn,
 				      bool root);
 struct serve_handle *serve_handle_find(struct serve_conn *conn,
 				       uint64_t number);
-void serve_handle_put(struct serve_handle *handle);
+void serve_handle_put(struct serve_conn *conn, struct serve_handle *handle);
 /* Out of the table. keep: the client did not ask for it. */
 void serve_handle_close(struct serve_conn *conn,
 			struct serve_handle *handle,

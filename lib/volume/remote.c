@@ -78,13 +78,17 @@ static void rpc_io(struct csv_rpc *rpc,
 	csv_io_req_push(&io, csv_rpc_small(rpc));
 }
 
+static bool io_ok(size_t n, int64_t offset)
+{
+	return n <= CSV_MAX_DATA && offset >= 0;
+}
+
 static void rpc_read(struct csv_rpc *rpc,
 		     struct csv_file *file,
 		     void *buf,
 		     size_t n,
 		     int64_t offset)
 {
-	n = MIN(n, CSV_MAX_DATA);
 	rpc_io(rpc, remote_file(file), CSV_OP_READ, n, offset, 0);
 	rpc->rbuf = buf;
 	rpc->rbuf_len = n;
@@ -97,7 +101,6 @@ static void rpc_write(struct csv_rpc *rpc,
 		      int64_t offset,
 		      uint32_t flags)
 {
-	n = MIN(n, CSV_MAX_DATA);
 	rpc_io(rpc,
 	       remote_file(file),
 	       CSV_OP_WRITE,
@@ -178,7 +181,7 @@ static int remote_pread(struct csv_file *file,
 {
 	struct csv_rpc rpc;
 
-	if (offset < 0) {
+	if (!io_ok(n, offset)) {
 		return EINVAL;
 	}
 	rpc_read(&rpc, file, buf, n, offset);
@@ -194,7 +197,7 @@ static int remote_pwrite(struct csv_file *file,
 {
 	struct csv_rpc rpc;
 
-	if (offset < 0) {
+	if (!io_ok(n, offset)) {
 		return EINVAL;
 	}
 	rpc_write(&rpc, file, buf, n, offset, flags);
@@ -285,7 +288,7 @@ static struct tevent_req *remote_pread_send(TALLOC_CTX *mem_ctx,
 	if (req == NULL) {
 		return NULL;
 	}
-	if (offset < 0) {
+	if (!io_ok(n, offset)) {
 		tevent_req_error(req, EINVAL);
 		return tevent_req_post(req, ev);
 	}
@@ -307,7 +310,7 @@ static struct tevent_req *remote_pwrite_send(TALLOC_CTX *mem_ctx,
 	if (req == NULL) {
 		return NULL;
 	}
-	if (offset < 0) {
+	if (!io_ok(n, offset)) {
 		tevent_req_error(req, EINVAL);
 		return tevent_req_post(req, ev);
 	}
