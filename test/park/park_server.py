@@ -124,8 +124,8 @@ class Server:
         self.process = subprocess.Popen(
             ["unshare", "--mount", "sh", "-c", script, "sh", PREFIX, self.top],
             start_new_session=True)
-        end = time.monotonic() + 20
-        while time.monotonic() < end:
+        end = time.monotonic() + 60
+        while time.monotonic() < end and self.process.poll() is None:
             try:
                 socket.create_connection(("127.0.0.1", self.port)).close()
                 return
