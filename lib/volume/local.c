@@ -55,6 +55,7 @@ static int backend_destructor(struct local_backend *lb)
 		lb->backend.num_files++;
 		talloc_free(lb->root);
 	}
+	local_lock_destroy(lb);
 	if (lb->hiddenfd != -1) {
 		close(lb->hiddenfd);
 	}
@@ -80,6 +81,9 @@ static int open_root(struct local_backend *lb, int rootfd)
 	lb->dev = dev.st_dev;
 	lb->root_ino = dev.st_ino;
 	ret = local_hidden_create(lb);
+	if (ret == 0) {
+		ret = local_lock_create(lb);
+	}
 	if (ret != 0) {
 		return ret;
 	}
@@ -119,6 +123,7 @@ int csv_local_create(TALLOC_CTX *mem_ctx,
 	lb->backend.epoch = params->epoch;
 	lb->rootfd = -1;
 	lb->hiddenfd = -1;
+	lb->lockfd = -1;
 	lb->cred_mode = params->cred_mode;
 	lb->threads = params->threads;
 	if (params->priv != NULL) {

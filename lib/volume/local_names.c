@@ -265,6 +265,7 @@ static int rename_replace(struct renaming *r)
 
 static int rename_named(struct renaming *r, uint32_t flags)
 {
+	struct local_dirlock lock;
 	int ret;
 
 	ret = check_slash(&r->src);
@@ -275,8 +276,13 @@ static int rename_named(struct renaming *r, uint32_t flags)
 	if (ret != 0) {
 		return ret;
 	}
+	ret = local_dirs_lock(r->lb, r->src.fd, r->dst.fd, &lock);
+	if (ret != 0) {
+		return ret;
+	}
 	ret = (flags & CSV_F_NOREPLACE) ? do_rename(r, RENAME_NOREPLACE)
 					: rename_replace(r);
+	local_dirs_unlock(r->lb, &lock);
 	if (ret == 0 && (flags & CSV_F_STABLE)) {
 		ret = local_sync(r->lb, -1, r->dst.fd, r->src.fd);
 	}
@@ -319,6 +325,11 @@ static int unlink_named(struct local_backend *lb,
 	if (ret != 0) {
 		return ret;
 	}
+	if (!v.exists) {
+		/* and what comes now is somebody else's */
+		local_victim_end(lb, &v, false);
+		return ENOENT;
+	}
 	ret = local_user(lb, cred);
 	if (ret == 0 && unlinkat(p->fd, p->last, 0) == -1) {
 		ret = errno;
@@ -333,6 +344,7 @@ int local_unlink(struct csv_file *dir,
 		 uint32_t flags)
 {
 	struct local_backend *lb = local_file(dir)->lb;
+	struct local_dirlock lock;
 	struct local_parent p;
 	int ret;
 
@@ -344,11 +356,17 @@ int local_unlink(struct csv_file *dir,
 		local_parent_close(&p);
 		return ret;
 	}
+	ret = local_dirs_lock(lb, p.fd, -1, &lock);
+	if (ret != 0) {
+		local_parent_close(&p);
+		return ret;
+	}
 	if (flags & CSV_F_RMDIR) {
 		ret = unlinkat(p.fd, p.last, AT_REMOVEDIR) == -1 ? errno : 0;
 	} else {
 		ret = unlink_named(lb, cred, &p);
 	}
+	local_dirs_unlock(lb, &lock);
 	if (ret == 0 && (flags & CSV_F_STABLE)) {
 		ret = local_sync(lb, -1, p.fd, -1);
 	}

@@ -163,6 +163,7 @@ static int reopen_leased(int pathfd, int oflags, int *fd)
 	return reopen_fd(pathfd, oflags, fd);
 }
 
+/* ESTALE: try again. */
 static int open_name_once(struct local_backend *lb,
 			  int dirfd,
 			  const char *name,
@@ -186,7 +187,8 @@ static int open_name_once(struct local_backend *lb,
 			    nosymlinks,
 			    &pathfd);
 	if (ret != 0) {
-		return ret;
+		/* deleted by now: a new look may find or make another */
+		return ret == ENOENT ? ESTALE : ret;
 	}
 	ret = reopen_leased(pathfd, oflags, fd);
 	close(pathfd);
@@ -327,6 +329,9 @@ static int open_checked(struct local_backend *lb,
 
 	for (tries = 0; tries < MAX_TRIES; tries++) {
 		ret = open_name(lb, dir, name, how, mode, fd);
+		if (ret == ESTALE && name[0] != '\0') {
+			continue;
+		}
 		if (ret != 0) {
 			return ret;
 		}

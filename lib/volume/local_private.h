@@ -8,8 +8,9 @@
  * former does nothing and the latter asks the process (csv_privilege); in
  * CSV_CRED_THREAD mode both change the calling thread.
  *
- * Locks, in this order: hidden_mutex (with flock on hiddenfd, across
- * processes), then table_mutex. A file's dir_mutex is taken alone.
+ * Locks, in this order: the directories that lose names (local_lock.c),
+ * hidden_mutex (with flock on hiddenfd, across processes), table_mutex. A
+ * file's dir_mutex is taken alone.
  */
 #ifndef _CSV_VOLUME_LOCAL_PRIVATE_H_
 #define _CSV_VOLUME_LOCAL_PRIVATE_H_
@@ -21,6 +22,7 @@
 #include "local.h"
 
 #define LOCAL_BUCKETS 4096 /* of the table of open files; a power of two */
+#define LOCAL_DIR_MUTEXES 64
 #define LOCAL_HEX_INO 17   /* a name in the hidden directory, with NUL */
 
 struct local_file;
@@ -29,6 +31,8 @@ struct local_backend {
 	struct csv_backend backend;
 	int rootfd;   /* O_RDONLY: serves open_by_handle_at(2) too */
 	int hiddenfd; /* O_RDONLY */
+	int lockfd;
+	pthread_mutex_t dir_mutexes[LOCAL_DIR_MUTEXES];
 	uint64_t dev;
 	uint64_t root_ino;
 	uint64_t hidden_ino;
@@ -290,6 +294,22 @@ struct tevent_req *local_fsync_send(TALLOC_CTX *mem_ctx,
 				    uint32_t flags);
 int local_recv(struct tevent_req *req, size_t *n);
 
+/* local_lock.c */
+int local_lock_create(struct local_backend *lb);
+void local_lock_destroy(struct local_backend *lb);
+
+/* Held while names of one or two directories are removed. */
+struct local_dirlock {
+	uint64_t ino[2];
+	unsigned num;
+};
+int local_dirs_lock(struct local_backend *lb,
+		    int fd1,
+		    int fd2, /* -1: only one */
+		    struct local_dirlock *l);
+/* A no-op for one that was not locked. */
+void local_dirs_unlock(struct local_backend *lb, struct local_dirlock *l);
+
 /* local_hidden.c */
 int local_hidden_create(struct local_backend *lb);
 void local_table_add(struct local_file *f);
@@ -297,7 +317,8 @@ void local_table_add(struct local_file *f);
 bool local_table_remove(struct local_file *f);
 
 /*
- * A name is about to lose its file. local_victim_begin() looks at what it
+ * A name, in a locked directory, is about to lose its file.
+ * local_victim_begin() looks at what it
  * names: when somebody has that open it gets a name in the hidden directory;
  * when nobody has, nobody can open it until local_victim_end(), which must
  * be called with the result of the operation, as root or not.
