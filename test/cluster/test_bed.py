@@ -273,30 +273,24 @@ def test_second_bed_side_by_side(bed, new_bed, tmp_path):
     bed.wait_healthy(bed.nodes)
 
 
-def leftovers(bed_dir, namespaces):
-    """Anything of a bed that still exists."""
+def leftovers(bed_dir, before):
+    """Anything of a bed that still exists; before: its processes then."""
     found = [str(bed_dir)] if bed_dir.exists() else []
     found += [x.device for x in lun.loops_under(bed_dir)]
-    found += [f"pid {p} {proc.name(p)}" for p in proc.pids()
-              if proc.state(p) not in (None, "Z", "X") and namespaces & {proc.namespace(p, k)
-                               for k in ("pid", "net", "mnt")}]
+    found += [f"pid {pid} {proc.name(pid)}"
+              for pid, start in before | remains.processes(bed_dir)
+              if proc.is_alive(pid, start)]
     return found
-
-
-def its_namespaces(bed):
-    """All namespaces that belong to a bed."""
-    return {life[f"ns_{kind}"] for life in remains._lives(bed.dir)
-            for kind in ("pid", "net", "mnt")}
 
 
 def test_nothing_is_left_after_down(new_bed):
     """No process, namespace, mount, loop device or file."""
     bed = new_bed(nodes=1, volumes=1, wait=False)
     write_mount(bed.nodes[0])
-    spaces = its_namespaces(bed)
-    assert leftovers(bed.dir, spaces)
+    before = remains.processes(bed.dir)
+    assert leftovers(bed.dir, before)
     bed.down()
-    assert leftovers(bed.dir, spaces) == []
+    assert leftovers(bed.dir, before) == []
 
 
 @pytest.mark.parametrize("victim", ["owner", "keeper"])
@@ -313,17 +307,17 @@ def test_nothing_is_left_after_a_crash(victim, tmp_path):
                           stdout=subprocess.PIPE) as owner:
         bed = Bed(owner.stdout.readline().strip())
         write_mount(bed.nodes[0])
-        spaces = its_namespaces(bed)
+        before = remains.processes(bed.dir)
         keeper = int((bed.dir / "keeper.pid").read_text())
         os.kill(owner.pid if victim == "owner" else keeper, signal.SIGKILL)
         if victim == "owner":
             proc.wait_until("its keeper cleans up",
-                            lambda: not leftovers(bed.dir, spaces), 30)
+                            lambda: not leftovers(bed.dir, before), 30)
         else:
             proc.wait_until("its processes die", lambda: not any(
-                x.startswith("pid") for x in leftovers(bed.dir, spaces)), 30)
+                x.startswith("pid") for x in leftovers(bed.dir, before)), 30)
             assert bed.id in remains.sweep()
-            assert leftovers(bed.dir, spaces) == []
+            assert leftovers(bed.dir, before) == []
         owner.kill()
     del tmp_path
 
@@ -347,10 +341,10 @@ def test_interrupted_run_leaves_nothing(tmp_path):
                         and said.read_text() or run.poll() is not None, 60)
         assert said.exists(), (tmp_path / "out").read_text()
         bed_dir = pathlib.Path(said.read_text())
-        spaces = its_namespaces(Bed(bed_dir))
+        before = remains.processes(bed_dir)
         os.killpg(run.pid, signal.SIGINT)
         assert run.wait(60) == 2
-    assert leftovers(bed_dir, spaces) == []
+    assert leftovers(bed_dir, before) == []
 
 
 def test_ctdbd_killed_and_smbd_stopped(bed):

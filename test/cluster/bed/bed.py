@@ -223,7 +223,8 @@ class Bed:
 
     def wait_healthy(self, nodes=None, timeout=60):
         """Wait until each of these nodes (default: all that live) calls
-        each of them OK, and only they serve public addresses."""
+        each of them OK, and they, all of them and nobody else, serve
+        public addresses."""
         nodes = nodes or self.alive()
         expected = {n.number for n in nodes}
 
@@ -236,7 +237,7 @@ class Bed:
             if self.status(nodes[0])["mode"] != "NORMAL":
                 raise BedError("no leader, or a recovery runs")
             ips = self.public_ips(nodes[0])
-            if not ips or not set(ips.values()) <= expected:
+            if set(ips.values()) != expected:
                 raise BedError(f"public addresses: {ips}")
             return True
         proc.wait_until(f"nodes {sorted(expected)} healthy", healthy,

@@ -15,7 +15,7 @@ def mounts(bed, volume):
     loops = bed.luns[volume].loops().values()
     numbers = {f"{os.major(x.number)}:{os.minor(x.number)}" for x in loops}
     sources = {x.device for x in loops} | {f"/dev/csv/{volume}"}
-    ours = {n.namespace("mnt") for n in bed.nodes}
+    ours = {n.namespace("mnt") for n in bed.alive()}
     found = []
     for ident, pid in proc.mount_namespaces().items():
         for entry in proc.mounts(pid):
@@ -29,7 +29,7 @@ def assert_mounted_only_on(bed, volume, owner):
     """No mount namespace but the owner's has it; with owner None, none."""
     allowed = {owner.namespace("mnt")} if owner else set()
     seen = {ident for ident, _ in mounts(bed, volume)}
-    names = {n.namespace("mnt"): n.name for n in bed.nodes}
+    names = {n.namespace("mnt"): n.name for n in bed.alive()}
     assert seen == allowed, (
         f"{volume} is mounted on {[names.get(s, s) for s in seen]}, "
         f"expected {[names[a] for a in allowed]}")

@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 
-from . import net, ns, proc, samba
+from . import net, ns, proc, remains, samba
 from .errors import BedError
 from .node import INIT, read_life, read_ready, write_life
 
@@ -34,7 +34,8 @@ class Client:
         argv = ns.enter_argv(self.bed.pid, "mpn") + [
             "unshare", "--net", "--", "/usr/bin/python3", "-I", str(INIT),
             "client", str(self.bed.dir)]
-        pid = read_ready(argv, self.dir / "init.log")
+        pid = read_ready(argv, self.dir / "init.log",
+                         env=remains.marked(self.bed.dir))
         write_life(self.dir, pid)
         net.plug(self.bed.pid, pid, self.cable, [self.address])
         (self.dir / "smb.conf").write_text(
@@ -50,7 +51,7 @@ class Client:
         kwargs.setdefault("stdin", subprocess.DEVNULL)
         path = samba.path_of(self.bed.config["prefix"],
                              str(self.bed.dir / "bin"))
-        env = {**os.environ, "PATH": path,
+        env = {**remains.marked(self.bed.dir), "PATH": path,
                "SMB_CONF_PATH": str(self.dir / "smb.conf")}
         return subprocess.Popen(
             ns.enter_argv(self.pid, "n") + [str(a) for a in argv],

@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 
-from . import lun, net, ns, proc, samba
+from . import lun, net, ns, proc, remains, samba
 from .errors import BedError
 
 INIT = samba.REPO / "test/cluster/bed/init.py"
@@ -73,12 +73,16 @@ class Node:
         return f"n{self.number}"
 
     def namespace(self, kind):
-        """Identity of one of its namespaces, of its last life if off."""
+        """Identity of one of its namespaces; None when it is off, because
+        the kernel uses the number again."""
         life = self._life()
-        return life and life[f"ns_{kind}"]
+        return life[f"ns_{kind}"] if self.alive else None
 
     def pids(self, name=None):
-        """Host process ids of its processes, or of those with a name."""
+        """Host process ids of its processes, or of those with a name.
+
+        None lives when the first one is dead: the kernel sees to that.
+        """
         ident = self.namespace("pid")
         found = proc.members(ident) if ident else []
         return [p for p in found if name is None or
@@ -118,7 +122,7 @@ class Node:
         """Start a command in the node; killpg ends it from outside."""
         kwargs.setdefault("stdin", subprocess.DEVNULL)
         return subprocess.Popen(self.argv(argv), start_new_session=True,
-                                **kwargs)
+                                env=remains.marked(self.bed.dir), **kwargs)
 
     def run(self, *argv, check=True, timeout=60, data=None):
         """Run a command in the node: CompletedProcess with text output.
@@ -182,7 +186,8 @@ class Node:
             "--fork", "--kill-child", "--propagation", "private",
             "/usr/bin/python3", "-I", str(INIT), "node", str(self.bed.dir),
             str(self.number)]
-        pid = read_ready(argv, self.dir / "log/init.log")
+        pid = read_ready(argv, self.dir / "log/init.log",
+                         env=remains.marked(self.bed.dir))
         write_life(self.dir, pid)
 
     def start_daemons(self):

@@ -13,6 +13,8 @@ from . import lun, proc
 
 BASE = pathlib.Path(os.environ.get("SOFS_BED_DIR", "/var/tmp/sofs-bed"))
 
+MARK = "SOFS_BED_ID"
+
 
 @contextlib.contextmanager
 def base_lock():
@@ -32,24 +34,40 @@ def _lives(bed_dir):
             continue
 
 
+def marked(bed_dir):
+    """An environment that tells whose a process outside the bed's PID
+    namespace is; the number of a namespace alone is soon used again."""
+    return {**os.environ, MARK: bed_dir.name}
+
+
+def _is_marked(pid, bed_dir):
+    try:
+        with open(f"/proc/{pid}/environ", "rb") as handle:
+            return f"{MARK}={bed_dir.name}".encode() in \
+                handle.read().split(b"\0")
+    except OSError:
+        return False
+
+
 def processes(bed_dir):
-    """Host process ids in any namespace of the bed."""
+    """The bed's processes, launchers and clients: {(host pid, start)}."""
     kinds = ("pid", "net", "mnt")
     here = {proc.namespace(os.getpid(), kind) for kind in kinds}
     wanted = {life[f"ns_{kind}"] for life in _lives(bed_dir)
+              if proc.is_alive(life["pid"], life["start"])
               for kind in kinds} - here
-    return [p for p in proc.pids() if proc.state(p) not in (None, "Z", "X")
-            and wanted & {proc.namespace(p, kind) for kind in kinds}]
+    return {(pid, proc.start_time(pid)) for pid in proc.pids()
+            if wanted & {proc.namespace(pid, kind) for kind in kinds}
+            or (pid != os.getpid() and _is_marked(pid, bed_dir))}
 
 
 def remove(bed_dir):
     """Kill what is left of a bed, detach its loop devices, delete it."""
-    for life in _lives(bed_dir):
-        if proc.is_alive(life["pid"], life["start"]):
-            proc.send(life["pid"], signal.SIGKILL)
+    victims = processes(bed_dir)
 
     def all_dead():
-        left = processes(bed_dir)
+        left = [pid for pid, start in victims | processes(bed_dir)
+                if proc.is_alive(pid, start)]
         for pid in left:
             proc.send(pid, signal.SIGKILL)
         return not left
