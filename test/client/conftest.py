@@ -79,10 +79,11 @@ class Server:
             (top / name).chmod(0o777)
         self.conf = top / "smb.conf"
         self.conf.write_text(CONF.format(top=top))
+        # The first process ends with us, however we end, and all with it.
         self.holder = subprocess.Popen(
             ["unshare", "--net", "--mount", "--pid", "--fork", "--mount-proc",
-             "--kill-child", "sh", "-c", "echo up; exec sleep infinity"],
-            stdout=subprocess.PIPE, text=True)
+             "--kill-child", "sh", "-c", "echo up; read end"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         assert self.holder.stdout.readline() == "up\n"
         self.init = int(subprocess.check_output(
             ["pgrep", "-P", str(self.holder.pid)]))

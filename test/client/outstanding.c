@@ -384,6 +384,9 @@ static void out_run(struct outstanding *o)
 		report_error(o->report, "start: %s", nt_errstr(status));
 		return;
 	}
+	report_set(o->report, "lease_granted",
+		   json_boolean(o->leased != NULL &&
+				o->leased->lease_state != 0));
 	out_slots(o);
 	end = timeval_current_ofs(o->ctx->seconds, 0);
 	out_answer(o, "ready");
@@ -408,9 +411,6 @@ static void out_report(struct outstanding *o)
 	}
 	report_set(o->report, "outstanding_requests",
 		   json_integer(o->depth));
-	report_set(o->report, "lease_granted",
-		   json_boolean(o->leased != NULL &&
-				o->leased->lease_state != 0));
 	report_set(o->report, "events", events);
 	report_client(o->report, "", o->client);
 }

@@ -237,6 +237,20 @@ def test_locks_hold_and_are_seen_to(server):
     assert report["ranges_free_after_unlock"] == report["ranges"]
 
 
+def test_locks_when_their_smbd_is_killed(server):
+    """Either they hold, or the report says which did not: Samba 4.25.0 as
+    released lets another client steal them before the reconnect."""
+    with Run(server, "locks", "l.bin", "--control", "-") as run:
+        run.answer("ready")
+        os.kill(min(server.client_process()), signal.SIGKILL)
+        wait_for(lambda: run.command("check", "checked")["reconnects"] == 1)
+        report = run.stop()
+    assert report["handles_reconnected"] == 1
+    assert report["exit_code"] == (1 if report["ranges_stolen"] else 0)
+    assert ("not locked any more" in str(report["error_list"])) == bool(
+        report["ranges_stolen"])
+
+
 def test_operations_have_their_known_answers(server):
     with Run(server, "ops", "mix", "--control", "-", "--count", 100,
              "--interval-ms", 2) as run:
