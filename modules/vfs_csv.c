@@ -8,8 +8,8 @@
  * availability` the change is on stable storage when it is answered. "as the
  * user": with the ids and groups that smbd has taken on at that moment.
  *
- * connect, disconnect	  csv/conn.c: options checked, volume attached, the
- *			  parameters that a CSV share needs set; a volume
+ * connect, disconnect	  csv/conn.c: options checked, volume attached,
+ *			  the parameters that a CSV share needs set; a volume
  *			  that is not Active lets the tree connect wait
  * open_share_root, chdir, realpath
  *			  csv/conn.c: the path exists in the volume only

@@ -192,12 +192,21 @@ uint32_t csv_stable(struct vfs_handle_struct *handle)
 	return share->stable ? CSV_F_STABLE : 0;
 }
 
+/*
+ * A volume that was given up says ENXIO, which smbd would tell the client as
+ * NT_STATUS_ILLEGAL_FUNCTION; the device is gone.
+ */
+int csv_error(int error)
+{
+	return error == ENXIO ? ENODEV : error;
+}
+
 int csv_ret(int error)
 {
 	if (error == 0) {
 		return 0;
 	}
-	errno = error;
+	errno = csv_error(error);
 	return -1;
 }
 

@@ -228,8 +228,7 @@ int csv_vfs_open_share_root(struct vfs_handle_struct *handle,
 
 	ret = csv_share_open_root(share, csv_cred_now(handle), &st);
 	if (ret != 0) {
-		errno = ret;
-		return -1;
+		return csv_ret(ret);
 	}
 	csv_stat_to_smb(handle, &st, &sbuf);
 	return vfs_set_share_root(root_fsp, connectpath, &sbuf);

@@ -115,6 +115,8 @@ bool csv_at_cwd(struct vfs_handle_struct *handle,
 const struct csv_cred *csv_cred_now(struct vfs_handle_struct *handle);
 /* CSV_F_STABLE where the share promises it */
 uint32_t csv_stable(struct vfs_handle_struct *handle);
+/* the errno value that smbd shall see */
+int csv_error(int error);
 /* 0 -> 0; an errno value -> -1 and errno */
 int csv_ret(int error);
 void csv_stat_to_smb(struct vfs_handle_struct *handle,

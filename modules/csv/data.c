@@ -122,7 +122,7 @@ ssize_t csv_vfs_io_recv(struct tevent_req *req, struct vfs_aio_state *state)
 	size_t n = 0;
 
 	state->duration = 0;
-	state->error = csv_io_recv(req, &n);
+	state->error = csv_error(csv_io_recv(req, &n));
 	return state->error == 0 ? (ssize_t)n : -1;
 }
 
@@ -142,7 +142,7 @@ struct tevent_req *csv_vfs_fsync_send(struct vfs_handle_struct *handle,
 int csv_vfs_fsync_recv(struct tevent_req *req, struct vfs_aio_state *state)
 {
 	state->duration = 0;
-	state->error = csv_io_recv(req, NULL);
+	state->error = csv_error(csv_io_recv(req, NULL));
 	return state->error == 0 ? 0 : -1;
 }
 
@@ -177,6 +177,12 @@ off_t csv_vfs_lseek(struct vfs_handle_struct *handle,
 	default:
 		ret = EINVAL;
 		break;
+	}
+	if (ret == ENXIO && csv_volume_state(csv_vol(handle)) !=
+				    CSV_STATE_INIT)
+	{
+		errno = ENXIO; /* no data, or hole, after the offset */
+		return -1;
 	}
 	return ret == 0 ? result : csv_ret(ret);
 }

@@ -94,7 +94,7 @@ struct dirent *csv_vfs_readdir(struct vfs_handle_struct *handle,
 	while (de == NULL) {
 		ret = csv_dir_fill(handle, dir);
 		if (ret != 0) {
-			errno = ret;
+			errno = csv_error(ret);
 			return NULL;
 		}
 		if (dir->next >= dir->list->num) {

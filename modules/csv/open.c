@@ -199,8 +199,7 @@ int csv_vfs_openat(struct vfs_handle_struct *handle,
 		ret = errno;
 	}
 	if (ret != 0) {
-		errno = ret;
-		return -1;
+		return csv_ret(ret);
 	}
 	return csv_next_fd();
 }
