@@ -2,8 +2,8 @@
 /*
  * Asynchronous reads, writes and flushes.
  *
- * Reads are tried first without waiting (RWF_NOWAIT): what the page cache has
- * costs one system call and no completion. A request that is done at once is
+ * Reads and writes are tried first without waiting (RWF_NOWAIT): what the page
+ * cache has, or takes, costs one system call and no completion. A request that is done at once is
  * posted to the event loop; one that is found done while another one is being
  * sent is told by the event loop too (an immediate event), so that no callback
  * runs inside a *_send function.
@@ -218,6 +218,38 @@ static bool read_cached(struct local_io *io)
 	return true;
 }
 
+/*
+ * Has the page cache taken all of it? Errors are left to the attempt that may
+ * wait: without waiting a full disk may be one that only needs a moment.
+ */
+static bool write_cached(struct local_io *io)
+{
+	struct iovec iov = {.iov_base = io->buf, .iov_len = io->n};
+	ssize_t ret;
+
+	ret = pwritev2(io->fd, &iov, 1, io->offset, RWF_NOWAIT);
+	if (ret <= 0) {
+		return false;
+	}
+	io->done = (size_t)ret;
+	return io->done == io->n;
+}
+
+/* Is it done, or has it failed, without an engine? */
+static bool io_cached(struct local_io *io)
+{
+	switch (io->op) {
+	case LOCAL_OP_READ:
+		return read_cached(io);
+	case LOCAL_OP_WRITE:
+		/* what is left to do may be the flush */
+		return write_cached(io) && !io->stable;
+	case LOCAL_OP_FSYNC:
+		break;
+	}
+	return false;
+}
+
 static int io_check(const struct local_io *io)
 {
 	if (io->op == LOCAL_OP_FSYNC) {
@@ -237,7 +269,7 @@ static bool io_start(struct local_io *io,
 	if (io->error != 0) {
 		return true;
 	}
-	if (io->op == LOCAL_OP_READ && read_cached(io)) {
+	if (io_cached(io)) {
 		return true;
 	}
 	io->error = engine_get(ev, threads, &e);

@@ -53,7 +53,10 @@ void local_io_append(struct local_io_list *list, struct local_io *io);
 void local_io_remove(struct local_io_list *list, struct local_io *io);
 
 struct local_engine_ops {
-	/* Starts the rest of io (from io->done on). 0 or errno. */
+	/*
+	 * Starts the rest of io (from io->done on); for a stable write with
+	 * nothing left, its flush. 0 or errno.
+	 */
 	int (*start)(struct local_engine *e, struct local_io *io);
 	/* Moves what has completed to ready, without waiting. */
 	void (*reap)(struct local_engine *e);

@@ -51,27 +51,29 @@ static ssize_t io_call(struct local_io *io)
 	case LOCAL_OP_READ:
 		return preadv(io->fd, &iov, 1, offset);
 	case LOCAL_OP_WRITE:
-		return pwritev2(io->fd,
-				&iov,
-				1,
-				offset,
-				io->stable ? RWF_DSYNC : 0);
+		return pwritev2(io->fd, &iov, 1, offset, 0);
 	case LOCAL_OP_FSYNC:
 		break;
 	}
 	return io->data_only ? fdatasync(io->fd) : fsync(io->fd);
 }
 
+/* A stable write is a write and a flush; the write may be done already. */
 static void io_work(struct local_io *io)
 {
-	ssize_t ret;
+	ssize_t ret = 0;
 
-	do {
+	while (io->op == LOCAL_OP_FSYNC || io->done < io->n) {
 		ret = io_call(io);
 		if (ret > 0) {
 			io->done += (size_t)ret;
+		} else if (ret == 0 || errno != EINTR) {
+			break;
 		}
-	} while ((ret > 0 && io->done < io->n) || (ret == -1 && errno == EINTR));
+	}
+	if (ret != -1 && io->stable) {
+		ret = fdatasync(io->fd);
+	}
 	if (ret == -1) {
 		io->error = errno;
 	}

@@ -3,8 +3,9 @@
  * The engine that uses io_uring: submits each request at once and reaps at
  * once, because most of them complete inside the submission.
  *
- * A stable write is a write linked with an fdatasync of its range: the write
- * runs inside the submission, the flushes of several requests in parallel on
+ * A stable write that the page cache did not take at once (local_io.c) is a
+ * write linked with an fdatasync of its range: the write runs inside the
+ * submission if it can, the flushes of several requests in parallel on
  * the kernel's workers. One write with RWF_DSYNC would flush inside the
  * submission (and stop the event loop), or, sent to the workers, would be
  * serialised with all other writes of that file.
@@ -87,16 +88,33 @@ static void prep_range_flush(struct io_uring_sqe *sqe, struct local_io *io)
 {
 	io_uring_prep_fsync(sqe, io->fd, IORING_FSYNC_DATASYNC);
 	if (!io->append) {
-		/* all of it: the flush after a short write was cancelled */
+		/* all of it: nothing was flushed after a short write */
 		sqe->off = (uint64_t)io->offset;
 		sqe->len = (uint32_t)io->n;
 	}
 	set_data(sqe, io, TAG_FLUSH);
 }
 
+/* All that is left of a stable write. */
+static int start_flush(struct local_uring *u, struct local_io *io)
+{
+	struct io_uring_sqe *sqe = get_sqe(u);
+
+	if (sqe == NULL) {
+		return EAGAIN;
+	}
+	prep_range_flush(sqe, io);
+	io->inflight = 1;
+	return 0;
+}
+
 static int start_write(struct local_uring *u, struct local_io *io)
 {
 	struct io_uring_sqe *sqe = NULL;
+
+	if (io->stable && io->done == io->n) {
+		return start_flush(u, io);
+	}
 
 	/* a chain must not be cut by a submission in its middle */
 	if (io_uring_sq_space_left(&u->ring) < 2) {
