@@ -17,8 +17,8 @@ struct csvd_child_params {
 };
 
 /*
- * Starts the program in a process group of its own. When the time is over, or
- * the request is freed, the group is killed.
+ * Starts the program in a session of its own. When the time is over, or the
+ * request is freed, its process group is killed.
  */
 struct tevent_req *csvd_child_send(TALLOC_CTX *mem_ctx,
 				   struct tevent_context *ev,

@@ -136,8 +136,10 @@ static void volume_create(struct csvd_context *csvd, const char *name)
 	}
 }
 
+/* Its declaration is gone: let go of it, then forget it. */
 static void volume_gone(struct csvd_volume *v)
 {
+	v->removed = true;
 	if (v->role == CSVD_OWNER) {
 		csvd_release_start(v,
 				   CSVD_NO_NODE,
@@ -150,6 +152,7 @@ static void volume_gone(struct csvd_volume *v)
 	csvd_view_event(v, CSV_EVENT_FAILED);
 	csvd_control_forget(v);
 	DLIST_REMOVE(v->csvd->volumes, v);
+	v->csvd->config_changed = true; /* it may have come again */
 	talloc_free(v);
 }
 
@@ -203,7 +206,11 @@ void csvd_evaluate(struct csvd_context *csvd)
 		}
 		for (v = csvd->volumes; v != NULL; v = next) {
 			next = v->next;
-			csvd_owner_evaluate(v);
+			if (v->removed) {
+				volume_gone(v);
+			} else {
+				csvd_owner_evaluate(v);
+			}
 		}
 	}
 	TALLOC_FREE(frame);

@@ -60,6 +60,7 @@ struct csvd_volume {
 	struct csv_volume_record *config;
 	struct csv_owner_record *rec; /* as last read; NULL: none or corrupt */
 	bool corrupt;		      /* said once */
+	bool removed;		      /* its declaration is gone */
 
 	/* this node's view, as its processes see it */
 	enum csv_state state;

@@ -5,6 +5,7 @@
  */
 #include "csvd/context.h"
 #include <popt.h>
+#include <sys/resource.h>
 #include "global_contexts.h"
 #include "lib/util/become_daemon.h"
 #include "lib/util/pidfile.h"
@@ -17,6 +18,7 @@
 
 #define DAEMON_TERM_S 30 /* SIGTERM: volumes have moved away by then */
 #define DAEMON_POLL_MS 50
+#define DAEMON_NICE -10 /* of the main thread, and so of the agents */
 
 struct daemon_options {
 	int foreground;
@@ -154,6 +156,8 @@ static int daemon_worker(int fd, void *private_data)
 	if (!daemon_signals(ev, state)) {
 		return 1;
 	}
+	/* a move is mostly shell scripts; a loaded node must not stretch it */
+	(void)setpriority(PRIO_PROCESS, 0, DAEMON_NICE);
 	daemon_poll(ev, NULL, timeval_current(), state);
 	while (!state->done) {
 		TALLOC_CTX *turn = talloc_stackframe();
