@@ -19,15 +19,7 @@ MOVE_MS, DEATH_MS = 1000, 5000
 @pytest.fixture(name="volume")
 def _volume(bed):
     """vol1, Active, owned by node1, with the share vms."""
-    volume = Volume(bed)
-    if not volume.declared():
-        volume.add(preferred=(0, 2, 1))
-    volume.wait_active()
-    if volume.owner() != bed.node(1):
-        volume.move(bed.node(1))
-    volume.make_share("vms")
-    volume.check(bed.node(1))
-    return volume
+    return Volume(bed).ready()
 
 
 def judge_gaps(gaps, limit_ms):

@@ -2,7 +2,7 @@
 """What a test or the demo does with a bed: volumes by the admin's tool,
 streams by the client."""
 
-from .stream import Stream
+from .running import Running, Stream
 from .volume import Volume
 
-__all__ = ["Stream", "Volume"]
+__all__ = ["Running", "Stream", "Volume"]

@@ -36,6 +36,17 @@ class Volume:
         self.wait_active()
         return self
 
+    def ready(self, share="vms"):
+        """Declared, Active, owned by node1, with a share."""
+        if not self.declared():
+            self.add(preferred=(0, 2, 1))
+        self.wait_active()
+        if self.owner() != self.bed.node(1):
+            self.move(self.bed.node(1))
+        self.make_share(share)
+        self.check(self.bed.node(1))
+        return self
+
     def declared(self):
         """Does the cluster know it?"""
         out = json.loads(self.sofs("volume", "list", "--json").stdout)

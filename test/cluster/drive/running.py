@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A paced write stream of smb3client, running beside a test."""
+"""smb3client running beside a test: streams, locks, operations."""
 
 import json
 import os
@@ -12,30 +12,21 @@ from bed.errors import BedError
 from bed.samba import USERS
 
 
-class Stream:
-    """``with Stream(...) as s:`` writes until the block ends.
+class Running:
+    """A mode of smb3client: ``with Running(...) as r:`` until the block ends.
 
-    Afterwards s.report is the client's JSON report.  mark() opens a new
-    event; gaps are counted for each.
+    Afterwards r.report is the client's JSON report.
     """
 
-    def __init__(self, client, share, path, nodes, user="alice",
-                 verify_through=None, interval_ms=10, block=4096, keep=False,
+    def __init__(self, client, mode, share, path, nodes, user="alice",
                  options=()):
         addresses = [getattr(node, "address", node) for node in nodes]
-        self.client, self.report = client, None
-        self._path = client.dir / f"stream-{os.getpid()}-{id(self):x}.json"
-        argv = ["smb3client", "stream",
-                f"//SOFS/{share}/{path}", "--addresses", ",".join(addresses),
-                "--user", user, "--interval-ms", interval_ms,
-                "--block", block, "--control", "-", "--report", self._path,
-                *options]
-        if verify_through is not None:
-            argv += ["--verify-addresses",
-                     getattr(verify_through, "address", verify_through)]
-        if keep:
-            argv += ["--keep"]
-        self._argv, self._word = argv, USERS[user][1]
+        self.client, self.mode, self.report = client, mode, None
+        self._path = client.dir / f"{mode}-{os.getpid()}-{id(self):x}.json"
+        self._argv = ["smb3client", mode, f"//SOFS/{share}/{path}",
+                      "--addresses", ",".join(addresses), "--user", user,
+                      "--control", "-", "--report", self._path, *options]
+        self._word = USERS[user][1]
         self._child = None
         self._errors = b""
 
@@ -62,31 +53,32 @@ class Stream:
             if left <= 0 or not select.select([self._child.stdout], [], [],
                                               left)[0]:
                 self.kill()
-                raise BedError(f"stream: no {word} within {timeout} s: "
+                raise BedError(f"{self.mode}: no {word} within {timeout} s: "
                                + self._errors.decode(errors="replace"))
             byte = self._child.stdout.read(1)
             if not byte:
                 self._child.wait()
                 self._reader.join(5)
-                raise BedError("stream ended early: "
+                raise BedError(f"{self.mode} ended early: "
                                + self._errors.decode(errors="replace"))
             line += byte
         answer = json.loads(line)
         if answer["answer"] != word:
-            raise BedError(f"stream: {word} expected: {answer}")
+            raise BedError(f"{self.mode}: {word} expected: {answer}")
         return answer
 
-    def _command(self, text, word, timeout=10):
+    def command(self, text, word, timeout=10):
+        """One command; its answer, which must be this word."""
         self._child.stdin.write(text.encode() + b"\n")
         return self._answer(word, timeout)
 
     def mark(self, name):
         """A new event begins."""
-        return self._command(f"mark {name}", "marked")
+        return self.command(f"mark {name}", "marked")
 
     def status(self):
         """What the client says of itself: blocks_written, silent_ms …"""
-        return self._command("status", "status")
+        return self.command("status", "status")
 
     def running(self):
         """False once the client gave up."""
@@ -109,14 +101,48 @@ class Stream:
             self._child.wait(timeout)
         except subprocess.TimeoutExpired:
             self.kill()
-            raise BedError(f"stream: no end within {timeout} s") from None
+            raise BedError(f"{self.mode}: no end within {timeout} s") from None
         self._reader.join(5)
         if not self._path.exists():
-            raise BedError(f"stream: exit {self._child.returncode}, no "
+            raise BedError(f"{self.mode}: exit {self._child.returncode}, no "
                            "report: " + self._errors.decode(errors="replace"))
         self.report = json.loads(self._path.read_text("utf-8"))
         self.report["exit_code"] = self._child.returncode
         return self.report
+
+    def event(self, name):
+        """The last event of this name, from the report."""
+        return [event for event in self.report["events"]
+                if event["name"] == name][-1]
+
+    def assert_no_error(self):
+        """The client saw nothing that it did not expect."""
+        assert self.report["errors"] == 0 and not self.report["exit_code"], \
+            self.report.get("error_list")
+
+    def __enter__(self):
+        return self.start()
+
+    def __exit__(self, kind, *_):
+        if kind is None:
+            self.stop()
+        else:
+            self.kill()
+
+
+class Stream(Running):
+    """A paced write stream; gaps are counted for each mark()."""
+
+    def __init__(self, client, share, path, nodes, verify_through=None,
+                 interval_ms=10, block=4096, keep=False, **kwargs):
+        options = ["--interval-ms", interval_ms, "--block", block]
+        if verify_through is not None:
+            options += ["--verify-addresses",
+                        getattr(verify_through, "address", verify_through)]
+        if keep:
+            options += ["--keep"]
+        super().__init__(client, "stream", share, path, nodes,
+                         options=options, **kwargs)
 
     def gap_ms(self, name):
         """Longest gap of an event, from the report."""
@@ -133,12 +159,3 @@ class Stream:
         assert not bad, f"{bad}: {r.get('error_list')}"
         assert r["blocks_written"] > 0
         assert r["blocks_verified"] == r["blocks_written"]
-
-    def __enter__(self):
-        return self.start()
-
-    def __exit__(self, kind, *_):
-        if kind is None:
-            self.stop()
-        else:
-            self.kill()

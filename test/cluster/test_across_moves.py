@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Everything else that a client does while the volume moves: names, ACLs,
+streams, listings, server-side copies, byte-range locks, and waiting."""
+
+import os
+
+import pytest
+
+from bed import faults, proc
+from drive import Running, Stream, Volume
+
+SOAK = bool(os.environ.get("SOFS_SOAK"))
+PAUSE_S = 60 if SOAK else 15
+
+
+@pytest.fixture(name="volume")
+def _volume(bed):
+    """vol1, Active, owned by node1, with the share vms."""
+    return Volume(bed).ready()
+
+
+def test_operations_across_moves(bed, volume):
+    """Rounds of create, rename, ACL, EA, stream, copy, and an open listing,
+    through a node that never owns the volume."""
+    with Running(bed.client, "ops", "vms", "ops", [bed.node(2)]) as ops:
+        rounds = ops.command("status", "status").get("rounds", 0)
+        for target in (3, 1, 3, 1):
+            volume.move(bed.node(target))
+        proc.wait_until("a whole round after the last move", lambda:
+                        ops.command("status", "status").get("rounds", 0)
+                        > rounds + 1, 120, 0.5)
+    ops.assert_no_error()
+    assert ops.report["rounds"] >= 2
+
+
+def test_operations_when_the_owner_dies(bed, volume):
+    """The same when the owner is killed in the middle."""
+    with Running(bed.client, "ops", "vms", "ops2", [bed.node(2)]) as ops:
+        faults.kill(bed.node(1))
+        volume.wait_active(nodes=[bed.node(2), bed.node(3)])
+        rounds = ops.command("status", "status").get("rounds", 0)
+        proc.wait_until("a whole round after it", lambda:
+                        ops.command("status", "status").get("rounds", 0)
+                        > rounds + 1, 120, 0.5)
+    ops.assert_no_error()
+
+
+def test_byte_range_locks_across_moves(bed, volume):
+    """Locks hold against another client before, while and after."""
+    with Running(bed.client, "locks", "vms", "locked", [bed.node(2)]) as lk:
+        for target in (3, 1):
+            volume.move(bed.node(target))
+            lk.command("check", "checked", 30)
+    lk.assert_no_error()
+    assert lk.report["ranges_stolen"] == 0
+    assert lk.report["probes"] == lk.report["probes_refused"] > 0
+
+
+def test_a_paused_volume_freezes_nobody(bed, volume):
+    """Requests wait outside the VFS: ECHO and another share go on, a lease
+    break is answered, then everything completes."""
+    bed.share("other", bed.shared_dir("other"))
+    with Running(bed.client, "outstanding", "vms", "many", [bed.node(2)],
+                 options=["--more-shares", "other", "--count", "50"]) as out:
+        bed.fence_mode("fail")
+        faults.kill(bed.node(1))
+        proc.wait_until("vol1 is not Active", lambda: volume.state(
+            bed.node(2))["state"] != "Active", 20, 0.1)
+        out.command("mark paused", "marked")
+        first = out.command("status", "status")
+        proc.wait_until(
+            "the pause has lasted", lambda: out.command(
+                "status", "status")["echoes"] - first["echoes"]
+            >= PAUSE_S * 2, PAUSE_S * 4, 0.5)
+        paused = out.command("status", "status")
+        assert paused["completed"] == first["completed"]
+        assert paused["outstanding"] == 50
+        bed.fence_mode("succeed")
+        volume.wait_active(nodes=[bed.node(2), bed.node(3)])
+        out.command("mark after", "marked")
+        proc.wait_until("requests complete again", lambda: out.command(
+            "status", "status")["completed"] > 50, 20, 0.2)
+    out.assert_no_error()
+    event = out.event("paused")
+    assert event["longest_echo_ms"] < 100
+    assert event["other_ios"] > 0 and event["longest_other_io_ms"] < 1000
+    assert out.report.get("reconnects", 0) == 0
+
+
+def test_stop_while_paused(bed, volume):
+    """`ctdb shutdown` of the client's node ends although the volume is
+    paused, and the client goes on elsewhere with the same ClientGuid."""
+    with Stream(bed.client, "vms", "stopped", [bed.node(2), bed.node(3)],
+                verify_through=bed.node(3)) as stream:
+        bed.fence_mode("fail")
+        faults.kill(bed.node(1))
+        proc.wait_until("vol1 is not Active", lambda: volume.state(
+            bed.node(2))["state"] != "Active", 20, 0.1)
+        bed.node(2).run("ctdb", "shutdown", timeout=20)
+        proc.wait_until("no smbd runs on node2", lambda: not
+                        bed.node(2).pids("smbd"), 20, 0.1)
+        bed.fence_mode("succeed")
+        volume.wait_active(nodes=[bed.node(3)])
+    stream.assert_whole()
+    assert stream.report["reconnects"] > 0
