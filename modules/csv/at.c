@@ -10,6 +10,13 @@
  */
 #include "csv.h"
 
+static uint64_t csv_calls;
+
+uint64_t csv_call_serial(void)
+{
+	return csv_calls;
+}
+
 struct csv_share *csv_share_of(struct vfs_handle_struct *handle)
 {
 	struct csv_share *share = NULL;
@@ -36,6 +43,7 @@ struct csv_handle *csv_handle_of(struct vfs_handle_struct *handle,
 	struct csv_fsp *ext = NULL;
 	struct csv_share *share = csv_share_of(handle);
 
+	csv_calls += 1;
 	ext = VFS_FETCH_FSP_EXTENSION(handle, fsp);
 	if (ext != NULL && ext->h != NULL) {
 		return ext->h;
@@ -147,6 +155,7 @@ bool csv_at(struct vfs_handle_struct *handle,
 		errno = ENOENT;
 		return false;
 	}
+	csv_calls += 1;
 	csv_park_teardown(share);
 	if (name[0] == '/' || csv_is_above(handle, dirfsp)) {
 		name = csv_at_walk(handle, dirfsp, name);

@@ -54,6 +54,10 @@ struct csv_share {
 struct csv_fsp {
 	struct csv_handle *h;
 	const char *above;
+	/* what the open brought, for the fstat that smbd does next */
+	struct csv_stat opened;
+	uint64_t opened_serial;
+	struct timespec opened_at;
 };
 
 /* options.c */
@@ -115,6 +119,8 @@ bool csv_at_cwd(struct vfs_handle_struct *handle,
 const struct csv_cred *csv_cred_now(struct vfs_handle_struct *handle);
 /* CSV_F_STABLE where the share promises it */
 uint32_t csv_stable(struct vfs_handle_struct *handle);
+/* The number of the present VFS call on any volume, from 1. */
+uint64_t csv_call_serial(void);
 /* the errno value that smbd shall see */
 int csv_error(int error);
 /* 0 -> 0; an errno value -> -1 and errno */

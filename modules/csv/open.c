@@ -140,11 +140,14 @@ static int csv_fsp_open(struct vfs_handle_struct *handle,
 		       how,
 		       mode,
 		       &ext->h,
-		       NULL);
+		       &ext->opened);
 	if (ret != 0) {
 		VFS_REMOVE_FSP_EXTENSION(handle, fsp);
+		return ret;
 	}
-	return ret;
+	ext->opened_serial = csv_call_serial();
+	clock_gettime_mono(&ext->opened_at);
+	return 0;
 }
 
 /* "/" and "/csv" can be walked through, no more. */
