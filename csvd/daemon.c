@@ -84,7 +84,7 @@ static void daemon_term(struct tevent_context *ev,
 		return;
 	}
 	DBG_NOTICE("ending: giving the volumes away\n");
-	csvd_supervisor_leaving(state->csvd->supervisor_fd);
+	csvd_supervisor_leaving(state->csvd->supervisor_fd, true);
 	state->term_until = timeval_current_ofs(DAEMON_TERM_S, 0);
 	csvd_owner_leave(state->csvd);
 }
@@ -108,10 +108,13 @@ static void daemon_poll(struct tevent_context *ev,
 		}
 		state->done = true;
 	}
-	if (csvd->exit_when_idle && !owns && csvd_control_clients(csvd) == 0) {
-		DBG_NOTICE("the last client has gone, ending\n");
-		csvd_supervisor_leaving(csvd->supervisor_fd);
-		state->done = true;
+	if (csvd->exit_when_idle && !owns) {
+		/* also when ctdbd goes first, which ends this process */
+		csvd_supervisor_leaving(csvd->supervisor_fd, true);
+		if (csvd_control_clients(csvd) == 0) {
+			DBG_NOTICE("the last client has gone, ending\n");
+			state->done = true;
+		}
 	}
 	te = tevent_add_timer(ev,
 			      state,

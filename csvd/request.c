@@ -12,6 +12,7 @@
 #include "csvd/record.h"
 #include "csvd/secret.h"
 #include "csvd/storage.h"
+#include "csvd/supervisor.h"
 
 #define REQUEST_VERSION 1
 
@@ -639,6 +640,7 @@ static int request_node_resume(struct request *r)
 {
 	r->csvd->leaving = false;
 	r->csvd->exit_when_idle = false;
+	csvd_supervisor_leaving(r->csvd->supervisor_fd, false);
 	csvd_publish_node(r->csvd, false);
 	csvd_evaluate_soon(r->csvd);
 	return 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * The supervisor. Messages of the worker: "A" ctdbd answers me, "M<path>"
- * mounted, "U<path>" not any more, "X" do not start me again.
+ * mounted, "U<path>" not any more, "X" do not start me again, "R" do.
  */
 #include "includes.h"
 #include <poll.h>
@@ -70,9 +70,9 @@ void csvd_supervisor_mounted(int fd, const char *path, bool mounted)
 	supervisor_send(fd, mounted ? 'M' : 'U', path);
 }
 
-void csvd_supervisor_leaving(int fd)
+void csvd_supervisor_leaving(int fd, bool leaving)
 {
-	supervisor_send(fd, 'X', "");
+	supervisor_send(fd, leaving ? 'X' : 'R', "");
 }
 
 static void supervisor_note_mount(struct supervisor *s,
@@ -112,7 +112,8 @@ static void supervisor_read(struct supervisor *s)
 			supervisor_note_mount(s, buf + 1, buf[0] == 'M');
 			break;
 		case 'X':
-			s->leaving = true;
+		case 'R':
+			s->leaving = buf[0] == 'X';
 			break;
 		}
 	}

@@ -25,6 +25,6 @@ int csvd_supervisor_run(unsigned limit_s,
 /* The worker's side. Never block, never fail. */
 void csvd_supervisor_alive(int fd);
 void csvd_supervisor_mounted(int fd, const char *path, bool mounted);
-void csvd_supervisor_leaving(int fd);
+void csvd_supervisor_leaving(int fd, bool leaving);
 
 #endif /* _CSVD_SUPERVISOR_H_ */
