@@ -563,6 +563,17 @@ static exec_fn *const exec_fns[] = {
 	[CSV_OP_REMOVEXATTR] = exec_xattr_set,
 };
 
+/*
+ * An error of a file system that is shut down is no answer for a client: the
+ * volume is about to leave this node, and what was asked is asked again.
+ */
+static bool exec_storage_gone(const struct serve_job *job)
+{
+	return (job->status == EIO || job->status == EROFS ||
+		job->status == ESHUTDOWN) &&
+	       !csv_backend_alive(job->vol->backend);
+}
+
 void serve_exec(struct serve_job *job)
 {
 	unsigned op = job->h.op;
@@ -576,4 +587,7 @@ void serve_exec(struct serve_job *job)
 		return;
 	}
 	job->status = exec_fns[op](job);
+	if (exec_storage_gone(job)) {
+		job->status = CSV_E_LOST;
+	}
 }
