@@ -55,6 +55,29 @@ CONF = """
 	path = {top}/plain
 """
 
+# Makes the namespaces; their first process ends with us, however we end, and
+# all with it. (unshare(1) of Debian 12 fails now and then after its fork:
+# "sigprocmask unblock failed".)
+HOLDER = """
+import ctypes, os, signal, sys
+libc = ctypes.CDLL(None, use_errno=True)
+NEWNET, NEWNS, NEWPID = 0x40000000, 0x20000, 0x20000000
+if libc.unshare(NEWNET | NEWNS | NEWPID) != 0:
+    sys.exit(os.strerror(ctypes.get_errno()))
+pid = os.fork()
+if pid:
+    os.waitpid(pid, 0)
+    sys.exit()
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+libc.prctl(1, signal.SIGKILL)
+outside = os.readlink("/proc/self")
+libc.mount(b"none", b"/", None, 0x44000, None)
+if libc.mount(b"proc", b"/proc", b"proc", 0, None) != 0:
+    sys.exit(os.strerror(ctypes.get_errno()))
+print(outside, flush=True)
+sys.stdin.read()
+"""
+
 
 def wait_for(what, seconds=60):
     """Poll what() until it is true; its value."""
@@ -79,14 +102,10 @@ class Server:
             (top / name).chmod(0o777)
         self.conf = top / "smb.conf"
         self.conf.write_text(CONF.format(top=top))
-        # The first process ends with us, however we end, and all with it.
         self.holder = subprocess.Popen(
-            ["unshare", "--net", "--mount", "--pid", "--fork", "--mount-proc",
-             "--kill-child", "sh", "-c", "echo up; read end"],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        assert self.holder.stdout.readline() == "up\n"
-        self.init = int(subprocess.check_output(
-            ["pgrep", "-P", str(self.holder.pid)]))
+            [sys.executable, "-c", HOLDER], stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE, text=True)
+        self.init = int(self.holder.stdout.readline())
         self.run("ip", "link", "set", "lo", "up")
         self.run("ip", "address", "add", "127.0.0.2/8", "dev", "lo")
         subprocess.run(
@@ -114,10 +133,14 @@ class Server:
 
     def stop(self, how=signal.SIGTERM):
         """All of smbd: the parent and every child."""
-        for pid in self.pids():
+        victims = self.pids()
+        for pid in victims:
             os.kill(pid, how)
         self.smbd.wait(20)
-        wait_for(lambda: not self.pids())
+        # Until the last is reaped: Samba takes a zombie for the living
+        # owner of a handle and refuses the reconnect.
+        wait_for(lambda: not self.pids() and not any(
+            os.path.exists(f"/proc/{pid}") for pid in victims))
 
     def pids(self, title="smbd"):
         """Processes (host's numbers) in our PID namespace, by title."""
@@ -139,8 +162,7 @@ class Server:
         return self.pids("smbd: client")
 
     def close(self):
-        self.holder.kill()
-        self.holder.wait()
+        self.holder.communicate()
 
 
 @pytest.fixture
@@ -151,10 +173,12 @@ def server():
     # Not pytest's: another run takes the right to enter it from our user.
     top = pathlib.Path(tempfile.mkdtemp(prefix="smb3client-"))
     top.chmod(0o755)
-    srv = Server(top)
+    srv = None
     try:
+        srv = Server(top)
         srv.start()
         yield srv
     finally:
-        srv.close()
+        if srv is not None:
+            srv.close()
         shutil.rmtree(top, ignore_errors=True)

@@ -102,14 +102,28 @@ def test_killed_child_is_a_gap_and_nothing_else(server, options):
     assert gap(report, "start") < gap(report, "kill")
 
 
-def test_forgotten_handle_is_final(server):
-    """Samba alone, without CTDB, forgets persistent handles when all of it
-    stops. The client comes back, takes the answer as final and says so; what
-    it had been told is written is there."""
+def test_restart_of_the_whole_server(server):
     with stream(server) as run:
         run.wait_blocks(20)
         server.stop(signal.SIGKILL)
         run.command("mark restart", "marked")
+        server.start()
+        wait_for(lambda: run.command("status", "status")["reconnects"] == 1)
+        run.wait_blocks(20)
+        report = run.stop()
+    assert_whole(report)
+    assert report["handles_reconnected"] == 1
+
+
+def test_forgotten_handle_is_final(server):
+    """A server that lost its databases does not know the handle. The client
+    takes the answer as final and says so; what it was told is written is
+    there."""
+    with stream(server) as run:
+        run.wait_blocks(20)
+        server.stop(signal.SIGKILL)
+        for path in (server.top / "lock").glob("*.tdb"):
+            path.unlink()
         server.start()
         report = run.end()
     assert report["exit_code"] == 1
