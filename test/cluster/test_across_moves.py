@@ -36,8 +36,9 @@ def test_operations_across_moves(bed, volume):
 def test_operations_when_the_owner_dies(bed, volume):
     """The same when the owner is killed in the middle."""
     with Running(bed.client, "ops", "vms", "ops2", [bed.node(2)]) as ops:
+        epoch = volume.epoch()
         faults.kill(bed.node(1))
-        volume.wait_active(nodes=[bed.node(2), bed.node(3)])
+        volume.wait_active(nodes=[bed.node(2), bed.node(3)], after=epoch)
         rounds = ops.command("status", "status").get("rounds", 0)
         proc.wait_until("a whole round after it", lambda:
                         ops.command("status", "status").get("rounds", 0)

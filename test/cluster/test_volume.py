@@ -91,9 +91,10 @@ def test_owner_dies(bed, volume, fault):
             if owner == bed.node(2):
                 volume.move(bed.node(1))
                 owner = bed.node(1)
+            epoch = volume.epoch()
             stream.mark(f"death {number}")
             fault(owner)
-            volume.wait_active(nodes=bed.alive())
+            volume.wait_active(nodes=bed.alive(), after=epoch)
             volume.check()
             stream.mark("rejoin")
             faults.rejoin(owner)
@@ -108,16 +109,17 @@ def test_dead_owner_is_fenced_first(bed, volume):
     bed.fence_mode("fail")
     with Stream(bed.client, "vms", "fenced", [bed.node(2)],
                 verify_through=bed.node(2)) as stream:
+        epoch = volume.epoch()
         faults.kill(bed.node(1))
         proc.wait_until("two fence requests", lambda: len(
-            [f for f in bed.fence_log() if f.get("node") == "node1"]) >= 2,
+            [f for f in bed.fence_log() if f["port"] == "node1"]) >= 2,
             30, 0.1)
         state = volume.state(bed.node(2))
         assert state["owner"] in (None, 0), state
         assert "fence" in state["reason"].lower(), state
         checks.assert_mounted_only_on(bed, "vol1", None)
         bed.fence_mode("succeed")
-        volume.wait_active(nodes=[bed.node(2), bed.node(3)])
+        volume.wait_active(nodes=[bed.node(2), bed.node(3)], after=epoch)
     stream.assert_whole()
 
 
@@ -125,7 +127,7 @@ def test_dead_owner_is_fenced_first(bed, volume):
 def test_csvd_is_killed(bed, volume, where):
     """csvd of the owner, or of the client's node: nobody is fenced."""
     fences = len(bed.fence_log())
-    epoch = volume.state()["epoch"]
+    epoch = volume.epoch()
     with Stream(bed.client, "vms", "csvd", [bed.node(2)],
                 verify_through=bed.node(3)) as stream:
         for _ in range(3):
@@ -135,7 +137,7 @@ def test_csvd_is_killed(bed, volume, where):
             volume.wait_active(bed.node(1))
     stream.assert_whole()
     assert len(bed.fence_log()) == fences
-    assert volume.state()["epoch"] == epoch
+    assert volume.epoch() == epoch
     assert stream.report["longest_gap_ms"] <= 2 * DEATH_MS
 
 
@@ -176,7 +178,7 @@ def test_dead_file_system_moves(bed, volume):
     client never sees an error."""
     with Stream(bed.client, "vms", "shutdown", [bed.node(2)],
                 verify_through=bed.node(2)) as stream:
-        epoch = volume.state()["epoch"]
+        epoch = volume.epoch()
         shut_down(f"{bed.node(1).root}/csv/vol1")
         proc.wait_until("a new owner", lambda: volume.state(
             bed.node(2))["epoch"] > epoch, 30, 0.1)

@@ -44,8 +44,9 @@ def test_kernel_client_sees_no_error(bed):
         volume.check(bed.node(3))
         moved = machine.gap_ms()
         before = len(machine.lines)
+        epoch = volume.epoch()
         faults.kill(bed.node(3))
-        volume.wait_active(bed.node(1), nodes=[bed.node(1), bed.node(2)])
+        volume.wait_active(nodes=[bed.node(1), bed.node(2)], after=epoch)
         result = machine.wait_line("RESULT", SECONDS + 120)
         machine.wait_line("UNMOUNTED", 60)
     finally:

@@ -69,9 +69,14 @@ class Volume:
         number = self.state()["owner"]
         return None if number is None else self.bed.node(number + 1)
 
-    def wait_active(self, owner=None, nodes=None, timeout=60):
-        """Wait until it is Active on these nodes (default: all living),
-        with this owner if one is given; returns the owner."""
+    def epoch(self):
+        """Number of the ownership; grows with every change."""
+        return self.state()["epoch"]
+
+    def wait_active(self, owner=None, nodes=None, timeout=60, after=-1):
+        """Wait until it is Active on these nodes (default: all living), with
+        this owner if one is given, in a later epoch than `after`; returns
+        the owner."""
         nodes = nodes or self.bed.alive()
 
         def active():
@@ -80,6 +85,8 @@ class Volume:
                 mine = [n for n in state["nodes"]
                         if n["node"] == node.number - 1]
                 if not mine or mine[0]["state"] != "Active":
+                    raise BedError(f"{node.name}: {state}")
+                if state["epoch"] <= after:
                     raise BedError(f"{node.name}: {state}")
                 if owner is not None and state["owner"] != owner.number - 1:
                     raise BedError(f"{node.name}: {state}")
