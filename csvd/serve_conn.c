@@ -87,7 +87,9 @@ static bool msg_big_begin(struct serve_conn *conn)
 	conn->last_big = true;
 	conn->big_got = 0;
 	conn->big_body = talloc_array(conn, uint8_t, conn->h.body_length);
-	conn->big_data = talloc_array(NULL, uint8_t, conn->h.data_length);
+	conn->big_data = serve_buf_get(conn->serve,
+				       NULL,
+				       conn->h.data_length);
 	return conn->big_body != NULL && conn->big_data != NULL;
 }
 

@@ -280,7 +280,7 @@ static bool read_large(struct serve_job *job)
 	struct serve_handle *handle = job->handle[0];
 	ssize_t n;
 
-	job->rdata = talloc_array(job, uint8_t, io->length);
+	job->rdata = serve_buf_get(job->vol->serve, job, io->length);
 	job->body = talloc_array(job, uint8_t, CSV_IO_REP_LEN);
 	if (job->rdata == NULL || job->body == NULL) {
 		job->status = ENOMEM;
@@ -569,7 +569,7 @@ bool serve_message(struct serve_conn *conn,
 	conn->serve->counters.requests += 1;
 	ok = dispatch(conn, h, body, data, &data_owned);
 	if (data_owned) {
-		talloc_free(data);
+		serve_buf_put(conn->serve, data);
 	}
 	return ok;
 }

@@ -55,6 +55,7 @@ static void out_free(struct serve_conn *conn, struct serve_out *out)
 
 	conn->held -= out->total;
 	if (out->job != NULL) {
+		serve_buf_put(serve, out->job->rdata);
 		talloc_free(out->job);
 		return;
 	}
@@ -150,7 +151,8 @@ void serve_reply_job(struct serve_conn *conn, struct serve_job *job)
 {
 	struct serve_out *out = &job->out;
 
-	TALLOC_FREE(job->data);
+	serve_buf_put(conn->serve, job->data);
+	job->data = NULL;
 	TALLOC_FREE(job->req);
 	serve_header(&job->h,
 		     job->status,

@@ -39,6 +39,9 @@
 #define SERVE_BATCH 65536 /* small answers share a send */
 #define SERVE_SMALL_READ 16384
 #define SERVE_WORKERS 16
+#define SERVE_BUF_MIN 65536 /* buffers for data are kept and used again */
+#define SERVE_BUF_MAX 1048576
+#define SERVE_BUFS_KEPT 16 /* of each size */
 #define SERVE_MAX_READDIR 131072
 
 struct serve_conn;
@@ -231,6 +234,8 @@ struct csv_serve {
 	struct serve_refusal refusals[32];
 	struct serve_out *batches; /* unused ones */
 	unsigned num_batches;
+	uint8_t *bufs[5][SERVE_BUFS_KEPT]; /* by power of two, unused */
+	unsigned num_bufs[5];
 };
 
 /* serve.c */
@@ -277,10 +282,18 @@ void serve_reply_job(struct serve_conn *conn, struct serve_job *job);
 void serve_flush(struct serve_conn *conn);
 void serve_drop_out(struct serve_conn *conn);
 
+/* serve_buf.c */
+/* At least len bytes, a talloc child of mem_ctx; NULL: no memory. */
+uint8_t *serve_buf_get(struct csv_serve *serve,
+		       TALLOC_CTX *mem_ctx,
+		       size_t len);
+/* NULL is fine. Only what serve_buf_get() gave. */
+void serve_buf_put(struct csv_serve *serve, uint8_t *buf);
+
 /* serve_op.c */
 /*
- * One message. data may be NULL; data_owned: it is a talloc tree that the
- * callee takes over. False: nonsense, the connection ends.
+ * One message. data may be NULL; data_owned: it is from serve_buf_get() and
+ * the callee takes it over. False: nonsense, the connection ends.
  */
 bool serve_message(struct serve_conn *conn,
 		   const struct csv_header *h,
