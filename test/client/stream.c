@@ -300,6 +300,7 @@ static void stream_verify_elsewhere(struct stream *s)
 	params.share_access = FILE_SHARE_READ | FILE_SHARE_WRITE |
 			      FILE_SHARE_DELETE;
 	params.disposition = FILE_OPEN;
+	params.persistent = false;
 	status = smb3_client_connect(other);
 	if (NT_STATUS_IS_OK(status)) {
 		status = smb3_open(other, &params, &handle);
@@ -317,6 +318,9 @@ static void stream_verify_elsewhere(struct stream *s)
 			     s->ctx->verify_addresses, nt_errstr(status));
 	}
 	verify_report(s->report, "other_blocks", &result);
+	if (handle != NULL) {
+		smb3_close(handle);
+	}
 	smb3_client_close(other);
 	TALLOC_FREE(other);
 }

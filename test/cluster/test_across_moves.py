@@ -34,8 +34,11 @@ def test_operations_across_moves(bed, volume):
 
 
 def test_operations_when_the_owner_dies(bed, volume):
-    """The same when the owner is killed in the middle."""
-    with Running(bed.client, "ops", "vms", "ops2", [bed.node(2)]) as ops:
+    """The same when the owner is killed in the middle. The operation that is
+    inside the VFS just then holds its smbd until there is a new owner; the
+    client is as patient with its ECHO as Windows is, not 1.5 s."""
+    with Running(bed.client, "ops", "vms", "ops2", [bed.node(2)],
+                 options=["--echo-timeout-ms", "15000"]) as ops:
         epoch = volume.epoch()
         faults.kill(bed.node(1))
         volume.wait_active(nodes=[bed.node(2), bed.node(3)], after=epoch)
