@@ -29,12 +29,14 @@ struct child_state {
 /* Waits for the end of a child that nobody is interested in any more. */
 struct child_reaper {
 	int pidfd;
+	struct tevent_fd *fde;
 };
 
 static int child_reaper_destructor(struct child_reaper *reaper)
 {
 	siginfo_t info = {};
 
+	TALLOC_FREE(reaper->fde);
 	(void)waitid(P_PIDFD, reaper->pidfd, &info, WEXITED | WNOHANG);
 	close(reaper->pidfd);
 	return 0;
@@ -53,7 +55,6 @@ static void child_reap(struct tevent_context *ev,
 static void child_abandon(struct child_state *state)
 {
 	struct child_reaper *reaper = NULL;
-	struct tevent_fd *fde = NULL;
 
 	kill(-state->pid, SIGKILL);
 	reaper = talloc_zero(state->ev, struct child_reaper);
@@ -63,13 +64,13 @@ static void child_abandon(struct child_state *state)
 	reaper->pidfd = state->pidfd;
 	state->pidfd = -1;
 	talloc_set_destructor(reaper, child_reaper_destructor);
-	fde = tevent_add_fd(state->ev,
-			    reaper,
-			    reaper->pidfd,
-			    TEVENT_FD_READ,
-			    child_reap,
-			    reaper);
-	if (fde == NULL) {
+	reaper->fde = tevent_add_fd(state->ev,
+				    reaper,
+				    reaper->pidfd,
+				    TEVENT_FD_READ,
+				    child_reap,
+				    reaper);
+	if (reaper->fde == NULL) {
 		talloc_free(reaper);
 	}
 }
