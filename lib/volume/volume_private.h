@@ -92,6 +92,33 @@ bool csv_volume_runs(const struct csv_volume *vol);
 /* The error says nothing about the file, only about the way to it. */
 bool csv_volume_is_trouble(struct csv_volume *vol, int ret);
 
+/*
+ * call.c: run fn with the down-level files of the handles (NULL: the root),
+ * again and again until an owner answered: 0 or errno. fn gets CSV_F_REPLAY
+ * in `replay` when it may have been done before.
+ */
+int csv_call_handle(struct csv_handle *h,
+		    int (*fn)(struct csv_backend *b,
+			      struct csv_file *file[2],
+			      void *args,
+			      uint32_t replay),
+		    void *args);
+int csv_call_dir(struct csv_volume *vol,
+		 struct csv_handle *dir,
+		 int (*fn)(struct csv_backend *b,
+			   struct csv_file *file[2],
+			   void *args,
+			   uint32_t replay),
+		 void *args);
+int csv_call_dirs(struct csv_volume *vol,
+		  struct csv_handle *dir0,
+		  struct csv_handle *dir1,
+		  int (*fn)(struct csv_backend *b,
+			    struct csv_file *file[2],
+			    void *args,
+			    uint32_t replay),
+		  void *args);
+
 /* handle.c */
 
 /*
