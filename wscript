@@ -330,5 +330,7 @@ def build(bld):
         program(bld, 'bin/sofs', node.ant_glob('tools/*.c'), lib, OPTIMISE)
         program(bld, 'test/smb3client', node.ant_glob('test/client/*.c'), lib,
                 OPTIMISE)
-        programs(bld, 'test/bench', lib, OPTIMISE)
+        serve = archive(bld, 'serve', node.ant_glob(
+            'csvd/serve*.c csvd/replay*.c csvd/fault*.c'), OPTIMISE)
+        programs(bld, 'test/bench', [serve] + lib, OPTIMISE)
         man_pages(bld)
