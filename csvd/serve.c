@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 #include "lib/util/dlinklist.h"
@@ -160,6 +161,23 @@ static int serve_start_thread(struct csv_serve *serve)
 	return ret;
 }
 
+/* Each open file of a client is a descriptor here. */
+static void serve_raise_limit(void)
+{
+	struct rlimit files;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0 &&
+	    files.rlim_cur < files.rlim_max) {
+		files.rlim_cur = files.rlim_max;
+		if (setrlimit(RLIMIT_NOFILE, &files) != 0) {
+			DBG_WARNING("cannot raise the limit of descriptors "
+				    "to %llu: %s; clients may run out\n",
+				    (unsigned long long)files.rlim_max,
+				    strerror(errno));
+		}
+	}
+}
+
 static void serve_init_sync(struct csv_serve *serve)
 {
 	pthread_condattr_t attr;
@@ -193,6 +211,7 @@ int csv_serve_create(TALLOC_CTX *mem_ctx,
 	serve->num_workers = params->num_workers != 0 ? params->num_workers
 						      : SERVE_WORKERS;
 	serve_init_sync(serve);
+	serve_raise_limit();
 	talloc_set_destructor(serve, serve_destructor);
 	ret = serve_sockets(serve, params);
 	if (ret == 0) {

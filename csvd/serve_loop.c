@@ -102,6 +102,26 @@ static void address_str(const union address *a, char *buf, size_t len)
 	}
 }
 
+/* Without descriptors the waiting connection would keep us spinning. */
+static void loop_listen(struct csv_serve *serve, bool on)
+{
+	struct epoll_event ev = { .events = on ? (uint32_t)EPOLLIN : 0,
+				  .data = { .ptr = &serve->listen_fd } };
+
+	if (serve->deaf == !on) {
+		return;
+	}
+	if (!on) {
+		DBG_ERR("out of descriptors: no new connections for %u ms\n",
+			LOOP_TICK_MS);
+	}
+	serve->deaf = !on;
+	(void)epoll_ctl(serve->epoll_fd,
+			EPOLL_CTL_MOD,
+			serve->listen_fd,
+			&ev);
+}
+
 static void loop_accept(struct csv_serve *serve)
 {
 	char str[64];
@@ -116,6 +136,9 @@ static void loop_accept(struct csv_serve *serve)
 			     &len,
 			     SOCK_CLOEXEC | SOCK_NONBLOCK);
 		if (fd == -1) {
+			if (errno == EMFILE || errno == ENFILE) {
+				loop_listen(serve, false);
+			}
 			return;
 		}
 		address_str(&a, str, sizeof(str));
@@ -264,13 +287,15 @@ void *serve_thread(void *private_data)
 	struct epoll_event events[LOOP_EVENTS];
 	uint64_t ticked = csv_now_ms();
 	bool pending = false;
+	bool ticks;
 	int timeout;
 	int num;
 	int i;
 
 	loop_identity();
 	while (!serve->quit) {
-		timeout = serve->num_new > 0 ? LOOP_TICK_MS : -1;
+		ticks = serve->num_new > 0 || serve->deaf;
+		timeout = ticks ? LOOP_TICK_MS : -1;
 		num = epoll_wait(serve->epoll_fd,
 				 events,
 				 LOOP_EVENTS,
@@ -279,8 +304,9 @@ void *serve_thread(void *private_data)
 			loop_event(serve, &events[i]);
 		}
 		pending = loop_pending(serve);
-		if (serve->num_new > 0 && csv_now_ms() - ticked >= LOOP_TICK_MS) {
+		if (ticks && csv_now_ms() - ticked >= LOOP_TICK_MS) {
 			loop_tick(serve);
+			loop_listen(serve, true);
 			ticked = csv_now_ms();
 		}
 		loop_bury(serve);

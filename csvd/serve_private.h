@@ -225,6 +225,7 @@ struct csv_serve {
 
 	/* socket thread */
 	bool quit;
+	bool deaf; /* does not accept for a while */
 	struct serve_conn *conns;
 	struct serve_conn *dead; /* to be freed after the round */
 	unsigned num_conns;

@@ -2,6 +2,10 @@
 /*
  * The remote backend: the files of a volume over a connection to the csvd
  * that owns it. Life, files and data.
+ *
+ * A close is sent and not waited for. The owner does it before whatever this
+ * backend asks next by name or file handle, so that a file deleted while open
+ * is gone then.
  */
 #include "replace.h"
 #include <assert.h>

@@ -94,6 +94,21 @@ static int cell_measure(const struct bench *bench, const struct cell *cell)
 	return ret;
 }
 
+/* CELL=read:4096:1 in the environment: only that one. */
+static bool wanted(const struct cell *cell)
+{
+	const char *only = getenv("CELL");
+	char name[64];
+
+	snprintf(name,
+		 sizeof(name),
+		 "%s:%zu:%u",
+		 cell->write ? "write" : "read",
+		 cell->size,
+		 cell->depth);
+	return only == NULL || strcmp(only, name) == 0;
+}
+
 int cells_run(const struct bench *bench, unsigned rounds)
 {
 	unsigned i;
@@ -102,7 +117,9 @@ int cells_run(const struct bench *bench, unsigned rounds)
 	while (rounds-- > 0) {
 		for (i = 0; ret == 0 && i < sizeof(cells) / sizeof(cells[0]);
 		     i++) {
-			ret = cell_measure(bench, &cells[i]);
+			if (wanted(&cells[i])) {
+				ret = cell_measure(bench, &cells[i]);
+			}
 		}
 	}
 	if (ret != 0) {

@@ -241,23 +241,47 @@ static void open_later(struct tevent_context *ev,
 	open_gate();
 }
 
-/* 5 s in storage, twice and more what a silent peer is given: no loss. */
+struct many {
+	unsigned done;
+};
+
+static void many_done(struct tevent_req *req)
+{
+	struct many *m = tevent_req_callback_data(req, struct many);
+
+	m->done++;
+}
+
+/*
+ * 5 s in storage, more than twice what a silent peer is given, and every
+ * credit in use: no loss.
+ */
 static void slow_disk_is_not_silence(void **state)
 {
 	struct fixture *f = *state;
-	struct tevent_req *req = NULL;
+	struct many *m = talloc_zero(f, struct many);
+	unsigned num = 2 * SERVE_CREDITS;
+	struct tevent_req **reqs = talloc_array(f, struct tevent_req *, num);
 	uint64_t start = now_ms();
+	unsigned i;
 	size_t n;
 
 	shut_gate(SERVE_FAULT_BEFORE_OP, CSV_OP_FSYNC);
-	req = f->b->ops->fsync_send(f, f->ev, f->f, 0);
-	assert_non_null(tevent_add_timer(f->ev, req,
+	for (i = 0; i < num; i++) {
+		reqs[i] = f->b->ops->fsync_send(reqs, f->ev, f->f, 0);
+		tevent_req_set_callback(reqs[i], many_done, m);
+	}
+	assert_non_null(tevent_add_timer(f->ev, reqs,
 					 tevent_timeval_current_ofs(5, 0),
 					 open_later, NULL));
-	assert_true(tevent_req_poll(req, f->ev));
-	assert_int_equal(f->b->ops->recv(req, &n), 0);
+	while (m->done < num) {
+		assert_int_equal(tevent_loop_once(f->ev), 0);
+	}
+	for (i = 0; i < num; i++) {
+		assert_int_equal(f->b->ops->recv(reqs[i], &n), 0);
+	}
 	assert_true(now_ms() - start >= 5000);
-	talloc_free(req);
+	talloc_free(reqs);
 }
 
 /*
@@ -298,17 +322,6 @@ static void cancelled_reads_touch_nothing(void **state)
 	for (n = 0; n < size; n++) {
 		assert_true(data[n] == 'x' || data[n] == 'y');
 	}
-}
-
-struct many {
-	unsigned done;
-};
-
-static void many_done(struct tevent_req *req)
-{
-	struct many *m = tevent_req_callback_data(req, struct many);
-
-	m->done++;
 }
 
 /*
@@ -520,8 +533,38 @@ static void client_that_never_reads(void **state)
 	for (i = 0; i < 100; i++) {
 		assert_int_equal(f->b->ops->fstat(f->f, &st), 0);
 	}
+	print_message("peak of the server: %zu KiB\n", rss_kib(f->bed.pid));
 	assert_in_range(rss_kib(f->bed.pid), 1, 150 * 1024);
 	talloc_free(t);
+}
+
+/* 100 clients with 100 open files each: at most 200 MiB in the server. */
+static void many_handles_take_little(void **state)
+{
+	struct fixture *f = *state;
+	struct csv_backend *b = NULL;
+	struct csv_file *file = NULL;
+	TALLOC_CTX *files = talloc_new(f);
+	struct csv_backend *backends[100];
+	unsigned i, j;
+
+	for (i = 0; i < 100; i++) {
+		assert_int_equal(wirebed_remote(&f->bed, f, f->ev, 1, &b), 0);
+		backends[i] = b;
+		for (j = 0; j < 100; j++) {
+			assert_int_equal(
+				b->ops->open(b, files, &root_cred,
+					     b->ops->root(b), "f", CSV_O_READ,
+					     0, &file, NULL, NULL),
+				0);
+		}
+	}
+	print_message("peak of the server: %zu KiB\n", rss_kib(f->bed.pid));
+	assert_in_range(rss_kib(f->bed.pid), 1, 200 * 1024);
+	talloc_free(files);
+	for (i = 0; i < 100; i++) {
+		talloc_free(backends[i]);
+	}
 }
 
 /* A message that lies about its length ends its connection, no other. */
@@ -780,6 +823,7 @@ int main(void)
 		TEST_FORK(silent_peer_is_lost),
 		TEST_FORK(dead_peer_is_lost),
 		TEST_FORK(client_that_never_reads),
+		TEST_FORK(many_handles_take_little),
 		TEST_FORK(liars_are_cut_off),
 		TEST(slow_disk_is_not_silence),
 		TEST(cancelled_reads_touch_nothing),

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include "wirebed.h"
@@ -90,6 +91,9 @@ int wirebed_fork(struct wirebed *bed, const char *dir, bool plain)
 		return errno;
 	}
 	if (bed->pid == 0) {
+		struct rlimit files = { .rlim_cur = 20000, .rlim_max = 20000 };
+
+		setrlimit(RLIMIT_NOFILE, &files);
 		close(control[1]);
 		child(bed, dir, control[0], tell[1]);
 	}
