@@ -253,7 +253,7 @@ static void daemon_log(const struct daemon_options *o)
 {
 	char *file = NULL;
 
-	if (o->foreground) {
+	if (o->foreground && o->logfile == NULL) {
 		return;
 	}
 	if (o->logfile == NULL) {

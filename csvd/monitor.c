@@ -12,6 +12,8 @@
 #define MONITOR_CHECK_MS 1000
 #define MONITOR_CHECK_LIMIT_MS 60000
 #define MONITOR_AGENT_FAILURES 2
+/* By then every survivor has opened again what it had. */
+#define MONITOR_SWEEP_S 30
 
 struct csvd_monitor {
 	struct csvd_volume *v;
@@ -142,6 +144,29 @@ static void monitor_agents(struct tevent_context *ev,
 	tevent_req_set_callback(req, monitor_agents_said, m);
 }
 
+/* Deleted files that were kept for handles which did not come back. */
+static void monitor_sweep(struct tevent_context *ev,
+			  struct tevent_timer *te,
+			  struct timeval now,
+			  void *private_data)
+{
+	struct csvd_monitor *m = private_data;
+	unsigned removed = 0;
+	int ret;
+
+	ret = csv_serve_sweep(m->v->csvd->serve, m->v->name, &removed);
+	if (ret != 0 && ret != ENOENT) {
+		DBG_WARNING("volume %s: deleted files cannot be swept: %s\n",
+			    m->v->name,
+			    strerror(ret));
+	} else if (removed > 0) {
+		DBG_NOTICE("volume %s: %u deleted files that nobody had open "
+			   "any more are gone\n",
+			   m->v->name,
+			   removed);
+	}
+}
+
 void csvd_monitor_start(struct csvd_volume *v)
 {
 	csvd_monitor_stop(v);
@@ -154,6 +179,7 @@ void csvd_monitor_start(struct csvd_volume *v)
 	monitor_timer(v->monitor,
 		      v->csvd->config->monitor_s * 1000,
 		      monitor_agents);
+	monitor_timer(v->monitor, MONITOR_SWEEP_S * 1000, monitor_sweep);
 }
 
 void csvd_monitor_stop(struct csvd_volume *v)
