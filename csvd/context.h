@@ -78,9 +78,9 @@ struct csvd_volume {
 	struct timeval free_since; /* nobody owns it; zero: somebody does */
 	struct timeval retry_at;   /* no attempt before */
 	unsigned failures;	   /* attempts in a row that failed */
-	uint64_t proven_epoch;	   /* its owner is proven dead or stopped */
-	bool swept;		   /* stale storage of an earlier boot is gone */
-	bool resumed;		   /* asked the agents after csvd's start */
+	uint64_t proven_epoch; /* its owner is proven dead or stopped */
+	bool swept;   /* stale storage of an earlier boot is gone */
+	bool resumed; /* asked the agents after csvd's start */
 	struct csvd_take *take;
 	struct csvd_release *release;
 	struct csvd_monitor *monitor;

@@ -257,7 +257,9 @@ static void daemon_log(const struct daemon_options *o)
 		return;
 	}
 	if (o->logfile == NULL) {
-		file = talloc_asprintf(NULL, "%s/log.csvd", get_dyn_LOGFILEBASE());
+		file = talloc_asprintf(NULL,
+				       "%s/log.csvd",
+				       get_dyn_LOGFILEBASE());
 		daemon_option("log file", file);
 		talloc_free(file);
 	}

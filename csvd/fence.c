@@ -213,8 +213,8 @@ static void fence_attempted(struct tevent_req *req)
 	ret = csvd_fence_recv(req, fence, &why);
 	TALLOC_FREE(req);
 	if (ret == 0) {
-		DBG_NOTICE("volume %s: node %" PRIu32 " is fenced (epoch %" PRIu64
-			   ", %" PRIu64 " ms)\n",
+		DBG_NOTICE("volume %s: node %" PRIu32 " is fenced (epoch "
+			   "%" PRIu64 ", %" PRIu64 " ms)\n",
 			   v->name,
 			   fence->node,
 			   fence->epoch,
@@ -225,8 +225,8 @@ static void fence_attempted(struct tevent_req *req)
 		return;
 	}
 	pause = MIN(1U << MIN(fence->attempts, 5), FENCE_RETRY_MAX_S);
-	DBG_ERR("volume %s: node %" PRIu32 " could not be fenced: %s; the volume "
-		"stays paused, next attempt in %u s\n",
+	DBG_ERR("volume %s: node %" PRIu32 " could not be fenced: %s; the "
+		"volume stays paused, next attempt in %u s\n",
 		v->name,
 		fence->node,
 		why,
@@ -272,8 +272,8 @@ void csvd_fence_owner(struct csvd_volume *v)
 	}
 	if (v->config->fence_agent.length == 0) {
 		csvd_volume_reason(v,
-				   "node %" PRIu32 " died as owner and there is no "
-				   "fence agent: sofs volume confirm-fenced",
+				   "node %" PRIu32 " died as owner and there is "
+				   "no fence agent: sofs volume confirm-fenced",
 				   v->rec->owner);
 		return;
 	}

@@ -125,8 +125,8 @@ static void release_write(struct csvd_release *r)
 		return;
 	}
 	now = timeval_current();
-	DBG_NOTICE("volume %s: released (%s): sync %" PRIu64 " ms in %u rounds, "
-		   "drain %" PRIu64 " ms, serving %" PRIu64 " ms, sync %" PRIu64
+	DBG_NOTICE("volume %s: released (%s): sync %" PRIu64 " ms in %u "
+		   "rounds, drain %" PRIu64 " ms, serving %" PRIu64 " ms, sync %" PRIu64
 		   " ms, storage %" PRIu64 " ms, record %" PRIu64 " ms\n",
 		   v->name,
 		   ret == 0 ? r->reason : "another node owns it by now",
@@ -149,8 +149,8 @@ static void release_call_off(struct csvd_release *r, const char *why)
 	struct csvd_volume *v = r->v;
 	int ret;
 
-	DBG_ERR("volume %s is not moved: its storage does not stop: %s; it goes "
-		"on here under epoch %" PRIu64 "\n",
+	DBG_ERR("volume %s is not moved: its storage does not stop: %s; it "
+		"goes on here under epoch %" PRIu64 "\n",
 		v->name,
 		why,
 		v->rec->epoch);

@@ -402,7 +402,12 @@ static json_t *request_node(struct request *r,
 				  v->epoch,
 				  v->reason);
 	} else if ((m->flags & NODE_FLAGS_INACTIVE) != 0) {
-		request_node_view(r, node, CSV_STATE_INIT, 0, 0, "node is down");
+		request_node_view(r,
+				  node,
+				  CSV_STATE_INIT,
+				  0,
+				  0,
+				  "node is down");
 	} else if (nv == NULL) {
 		request_node_view(r,
 				  node,

@@ -30,7 +30,9 @@ static bool storage_word(const char *s, size_t length)
 	size_t i;
 
 	for (i = 0; i < length; i++) {
-		if (!isalnum((unsigned char)s[i]) && strchr("-_.", s[i]) == NULL) {
+		if (!isalnum((unsigned char)s[i]) &&
+		    strchr("-_.", s[i]) == NULL)
+		{
 			return false;
 		}
 	}
@@ -150,7 +152,11 @@ static bool storage_call(struct tevent_req *req,
 	struct csvd_child_params params = {};
 	char *path = NULL;
 
-	if (!csvd_storage_agent_path(frame, csvd->config->ocf_root, type, &path)) {
+	if (!csvd_storage_agent_path(frame,
+				     csvd->config->ocf_root,
+				     type,
+				     &path))
+	{
 		return storage_fail(req, ENOENT, "malformed agent name");
 	}
 	state->limit_s = storage_limit(state->action, agent);

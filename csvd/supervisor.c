@@ -305,7 +305,11 @@ int csvd_supervisor_run(unsigned limit_s,
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	s->sigfd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (s->sigfd == -1 ||
-	    socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, s->fds) != 0) {
+	    socketpair(AF_UNIX,
+		       SOCK_SEQPACKET | SOCK_CLOEXEC,
+		       0,
+		       s->fds) != 0)
+	{
 		DBG_ERR("csvd cannot start: %s\n", strerror(errno));
 		talloc_free(s);
 		return 1;

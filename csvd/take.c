@@ -301,8 +301,8 @@ static void take_swept(struct tevent_req *req)
 		csvd_evaluate_soon(v->csvd);
 		return;
 	}
-	DBG_ERR("volume %s: storage of an earlier owner cannot be stopped here: "
-		"%s; trying again\n",
+	DBG_ERR("volume %s: storage of an earlier owner cannot be stopped "
+		"here: %s; trying again\n",
 		v->name,
 		why);
 	talloc_free(why);
@@ -341,7 +341,10 @@ static void take_resume_stopped(struct tevent_req *req)
 		return;
 	}
 	v->swept = true;
-	ret = csvd_release_record(v, v->csvd->node, false, "csvd was restarted");
+	ret = csvd_release_record(v,
+				  v->csvd->node,
+				  false,
+				  "csvd was restarted");
 	if (ret != 0) {
 		v->resumed = false; /* once more */
 	}

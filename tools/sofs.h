@@ -12,7 +12,7 @@
 
 /* Exit codes. */
 #define SOFS_OK 0	/* done */
-#define SOFS_FAILED 1	/* csvd said no, or the wait ended without success */
+#define SOFS_FAILED 1	/* csvd said no, or it did not happen in time */
 #define SOFS_USAGE 2	/* the command line is wrong */
 #define SOFS_NO_CSVD 3	/* csvd does not answer */
 

@@ -152,7 +152,8 @@ static int add_fence(const struct add_options *o, json_t *in)
 	} else if (o->fence_params != NULL) {
 		return add_wrong("--fence-param needs", "--fence");
 	}
-	for (i = 0; o->fence_params != NULL && o->fence_params[i] != NULL; i++) {
+	for (i = 0; o->fence_params != NULL && o->fence_params[i] != NULL; i++)
+	{
 		if (!add_pair(params, o->fence_params[i])) {
 			return add_wrong("malformed (key=value)",
 					 o->fence_params[i]);
