@@ -159,20 +159,44 @@ static void csv_control_send_attach(struct csv_attachment *a)
 	csv_control_send(a->control, &msg);
 }
 
-static void csv_control_connect(struct csv_control *c)
+/*
+ * csvd takes root's connections only, and this may run while the process is
+ * somebody else.
+ */
+static int csv_control_open(struct csv_control *c)
 {
+	const struct csv_privilege *priv = NULL;
 	struct sockaddr_un sun = { .sun_family = AF_UNIX };
-	struct csv_attachment *a = NULL;
-	int fd;
+	int fd, ret;
 
-	strlcpy(sun.sun_path, c->path, sizeof(sun.sun_path));
 	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 	if (fd == -1) {
-		csv_control_arm_retry(c);
-		return;
+		return -1;
 	}
-	if (connect(fd, (struct sockaddr *)&sun, sizeof(sun)) == -1) {
+	if (c->attachments != NULL) {
+		priv = c->attachments->p.priv;
+	}
+	strlcpy(sun.sun_path, c->path, sizeof(sun.sun_path));
+	if (priv != NULL) {
+		priv->raise();
+	}
+	ret = connect(fd, (struct sockaddr *)&sun, sizeof(sun));
+	if (priv != NULL) {
+		priv->drop();
+	}
+	if (ret == -1) {
 		close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+static void csv_control_connect(struct csv_control *c)
+{
+	struct csv_attachment *a = NULL;
+	int fd = csv_control_open(c);
+
+	if (fd == -1) {
 		csv_control_arm_retry(c);
 		return;
 	}
