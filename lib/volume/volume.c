@@ -299,6 +299,8 @@ int csv_volume_event(struct csv_volume *vol,
 	case CSV_EVENT_READY:
 		/* Active only once the backend is there: settle */
 		vol->ready = true;
+		vol->connect_tries = 0;
+		TALLOC_FREE(vol->retry);
 		next = vol->state;
 		break;
 	case CSV_EVENT_FAILED:
@@ -321,6 +323,34 @@ int csv_volume_event(struct csv_volume *vol,
 	return 0;
 }
 
+static void csv_volume_retry(struct tevent_context *ev,
+			     struct tevent_timer *te,
+			     struct timeval now,
+			     void *private_data)
+{
+	struct csv_volume *vol = private_data;
+
+	(void)ev;
+	(void)te;
+	(void)now;
+	vol->retry = NULL;
+	csv_volume_settle(vol);
+}
+
+static void csv_volume_arm_retry(struct csv_volume *vol)
+{
+	if (vol->retry != NULL) {
+		return;
+	}
+	vol->connect_tries += 1;
+	vol->retry = tevent_add_timer(
+		vol->p.ev,
+		vol,
+		tevent_timeval_current_ofs(CSV_RETRY_S, 0),
+		csv_volume_retry,
+		vol);
+}
+
 void csv_volume_trouble(struct csv_volume *vol, uint64_t generation)
 {
 	if (generation != vol->generation || vol->backend == NULL ||
@@ -329,8 +359,15 @@ void csv_volume_trouble(struct csv_volume *vol, uint64_t generation)
 		return;
 	}
 	csv_volume_event(vol, CSV_EVENT_LOST, NULL);
-	/* a dead file system stays dead: csvd says where it goes on */
+	/*
+	 * csvd tells where it goes on, also when an owner's csvd restarted.
+	 * Only a connection that broke by itself is tried again unasked, and
+	 * not at once: a dead owner does not answer, and that would block.
+	 */
 	vol->retry_same = vol->target.access == CSV_ACCESS_REDIRECTED;
+	if (vol->retry_same) {
+		csv_volume_arm_retry(vol);
+	}
 }
 
 /* Called by the remote backend outside of synchronous calls. */
@@ -378,7 +415,9 @@ static int csv_volume_connect_remote(struct csv_volume *vol)
 	if (params.address != NULL && params.psk_identity != NULL) {
 		ret = csv_remote_create(vol,
 					&params,
-					CSV_CONNECT_MS,
+					vol->connect_tries == 0
+						? CSV_CONNECT_MS
+						: CSV_RECONNECT_MS,
 					&vol->backend);
 	}
 	talloc_free(discard_const_p(char, params.address));
@@ -421,33 +460,6 @@ static void csv_volume_drop_backend(struct csv_volume *vol)
 			vol->p.drained_fn(vol, vol->p.private_data);
 		}
 	}
-}
-
-static void csv_volume_retry(struct tevent_context *ev,
-			     struct tevent_timer *te,
-			     struct timeval now,
-			     void *private_data)
-{
-	struct csv_volume *vol = private_data;
-
-	(void)ev;
-	(void)te;
-	(void)now;
-	vol->retry = NULL;
-	csv_volume_settle(vol);
-}
-
-static void csv_volume_arm_retry(struct csv_volume *vol)
-{
-	if (vol->retry != NULL) {
-		return;
-	}
-	vol->retry = tevent_add_timer(
-		vol->p.ev,
-		vol,
-		tevent_timeval_current_ofs(0, CSV_RETRY_MS * 1000),
-		csv_volume_retry,
-		vol);
 }
 
 /* SetDownLevel -> Active: the backend, then the writes it must have. */
@@ -509,7 +521,6 @@ void csv_volume_settle(struct csv_volume *vol)
 		if (vol->retry != NULL) {
 			return;
 		}
-		/* first at once, then every CSV_RETRY_MS */
 		vol->retry_same = false;
 		vol->ready = true;
 		csv_volume_set_state(vol, CSV_STATE_SET_DOWN_LEVEL);
@@ -545,14 +556,15 @@ static void csv_volume_wait_turn(struct csv_volume *vol, uint64_t left_ms)
 {
 	struct pollfd pfd = { .fd = vol->wake_fd, .events = POLLIN };
 	uint64_t start = now_ms();
-	int timeout = left_ms < CSV_RETRY_MS ? (int)left_ms : CSV_RETRY_MS;
-	int num;
+	int timeout = left_ms < CSV_TICK_MS ? (int)left_ms : CSV_TICK_MS;
 
-	num = poll(&pfd, 1, timeout);
+	poll(&pfd, 1, timeout);
 	if (vol->p.wake_fn != NULL) {
 		vol->p.wake_fn(vol->p.wake_private);
 	}
-	if (num == 0) {
+	vol->retry_waited_ms += now_ms() - start;
+	if (vol->retry_waited_ms >= CSV_RETRY_S * 1000) {
+		vol->retry_waited_ms = 0;
 		TALLOC_FREE(vol->retry);
 	}
 	vol->counters.waited_ms += now_ms() - start;

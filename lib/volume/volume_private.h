@@ -16,8 +16,10 @@
 
 #include "volume.h"
 
-#define CSV_RETRY_MS 200
-#define CSV_CONNECT_MS 500
+#define CSV_TICK_MS 200	     /* a turn of a synchronous wait */
+#define CSV_RETRY_S 1	     /* between attempts to reach the same owner */
+#define CSV_CONNECT_MS 500   /* csvd says that the owner is ready */
+#define CSV_RECONNECT_MS 50  /* nobody says so: smbd must not notice */
 
 struct csv_io;
 
@@ -44,6 +46,8 @@ struct csv_volume {
 	struct csv_io *ios; /* in the order they were asked for */
 	struct tevent_immediate *notify;
 	struct tevent_timer *retry;
+	unsigned retry_waited_ms; /* in synchronous waits, timers stand still */
+	unsigned connect_tries;	  /* since READY */
 	struct tevent_timer *limit; /* runs while not Active */
 	uint64_t next_token;
 	size_t unstable_bytes; /* kept for replay, all handles */

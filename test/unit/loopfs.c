@@ -12,6 +12,7 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 #include "loopfs.h"
 
@@ -31,10 +32,20 @@ int loopfs_mount(struct loopfs *fs, const char *options)
 	return chmod(fs->mnt, 0755) == -1 ? errno : 0;
 }
 
+/*
+ * The kernel lets go of a closed io_uring and its files a little later, so a
+ * busy file system is tried again, for two seconds at most.
+ */
 int loopfs_umount(struct loopfs *fs)
 {
-	if (umount2(fs->mnt, 0) == -1) {
-		return errno;
+	struct timespec pause = { .tv_nsec = 10000000 };
+	int tries = 200;
+
+	while (umount2(fs->mnt, 0) == -1) {
+		if (errno != EBUSY || --tries == 0) {
+			return errno;
+		}
+		nanosleep(&pause, NULL);
 	}
 	fs->mounted = false;
 	return 0;

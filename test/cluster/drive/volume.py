@@ -64,9 +64,9 @@ class Volume:
             raise BedError(f"sofs volume state {self.name}: {out.stdout}")
         return volumes[0]
 
-    def owner(self):
-        """The node that owns it, None if nobody does."""
-        number = self.state()["owner"]
+    def owner(self, node=None):
+        """The node that owns it, None if nobody does, as one node says."""
+        number = self.state(node)["owner"]
         return None if number is None else self.bed.node(number + 1)
 
     def epoch(self):
@@ -92,7 +92,7 @@ class Volume:
                     raise BedError(f"{node.name}: {state}")
             return True
         proc.wait_until(f"{self.name} Active", active, timeout, 0.1)
-        return self.owner()
+        return self.owner(nodes[0])
 
     def move(self, node, timeout=60):
         """A planned move; returns the seconds that the tool took."""
