@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from conftest import CLIENT, PASSWORD, USER, wait_for
+from smbd_alone import CLIENT, PASSWORD, USER, wait_for
 
 BLOCK = 4096
 

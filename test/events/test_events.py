@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from conftest import SCRIPT
+from event_world import SCRIPT
 
 LIMIT = 5  # seconds: an event that takes longer can ban a node
 
