@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The test bed itself, on stock Samba and CTDB."""
+"""The test bed itself; no volume of csvd takes part."""
 
 import os
 import pathlib
@@ -10,8 +10,20 @@ import sys
 import pytest
 
 from bed import Bed, BedError, checks, faults, fence, lun, proc, remains
+from drive import Volume
 
 HERE = pathlib.Path(__file__).resolve().parent
+
+
+@pytest.fixture(name="bed")
+def _bed(bed):
+    """The session's bed; these tests mount vol1 by hand, so csvd must not
+    own it from an earlier test."""
+    if bed.has_csvd and Volume(bed).declared():
+        Volume(bed).remove()
+        proc.wait_until("vol1 is free", lambda:
+                        not checks.mounts(bed, "vol1"), 20)
+    return bed
 
 
 @pytest.fixture

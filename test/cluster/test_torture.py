@@ -12,11 +12,11 @@ from drive import Volume
 
 SOAK = bool(os.environ.get("SOFS_SOAK"))
 
-QUICK = """smb2.create smb2.read smb2.rw smb2.dir smb2.streams smb2.getinfo
+QUICK = """smb2.create smb2.read smb2.rw smb2.streams smb2.getinfo
     smb2.setinfo smb2.rename smb2.delete-on-close-perms smb2.sharemode
     smb2.deny smb2.ea smb2.charset smb2.name-mangling
     smb2.acls-with-sysacl smb2.ioctl""".split()
-SLOW = """smb2.lock smb2.oplock smb2.lease smb2.compound smb2.timestamps
+SLOW = """smb2.dir smb2.lock smb2.oplock smb2.lease smb2.compound smb2.timestamps
     smb2.notify smb2.acls-ignore-sysacl smb2.durable-open
     smb2.durable-v2-open""".split()
 # The whole suite ends with a crash of smbtorture 4.25.0 in its first test.
