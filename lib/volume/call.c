@@ -66,10 +66,8 @@ static int csv_call_once(struct csv_call *c, uint64_t token, bool *again)
 			vol->counters.replayed += 1;
 		}
 		csv_volume_trouble(vol, generation);
-	} else if (vol->target.access == CSV_ACCESS_DIRECT) {
-		vol->counters.direct_ops += 1;
 	} else {
-		vol->counters.redirected_ops += 1;
+		csv_account_op(vol);
 	}
 	csv_volume_leave(vol);
 	return ret;

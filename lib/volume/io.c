@@ -114,6 +114,15 @@ static int csv_io_start(struct csv_io *io)
 	return 0;
 }
 
+void csv_account_op(struct csv_volume *vol)
+{
+	if (vol->target.access == CSV_ACCESS_DIRECT) {
+		vol->counters.direct_ops += 1;
+	} else {
+		vol->counters.redirected_ops += 1;
+	}
+}
+
 void csv_account_read(struct csv_handle *h, size_t n)
 {
 	struct csv_volume_counters *c = &h->vol->counters;
@@ -145,13 +154,7 @@ void csv_account_write(struct csv_handle *h,
 
 static void csv_io_account(struct csv_io *io)
 {
-	struct csv_volume_counters *c = &io->vol->counters;
-
-	if (io->vol->target.access == CSV_ACCESS_DIRECT) {
-		c->direct_ops += 1;
-	} else {
-		c->redirected_ops += 1;
-	}
+	csv_account_op(io->vol);
 	switch (io->kind) {
 	case CSV_IO_READ:
 		csv_account_read(io->h, io->done);

@@ -226,7 +226,6 @@ static int csv_target_copy(struct csv_volume *vol, const struct csv_target *t)
 	copy.psk_identity = talloc_strdup(vol, t->psk_identity);
 	csv_target_clear(&vol->target);
 	vol->target = copy;
-	vol->has_target = true;
 	return 0;
 }
 

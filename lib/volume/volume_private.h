@@ -29,7 +29,6 @@ struct csv_volume {
 	enum csv_state state;
 	enum csv_state notified; /* what state_fn was last told */
 	struct csv_target target;
-	bool has_target;
 	uint64_t target_serial; /* grows with each target */
 	uint64_t active_epoch;	/* of the last time it was Active */
 	bool ready;	 /* READY came; the backend may be made */
@@ -142,6 +141,7 @@ void csv_ios_fail(struct csv_volume *vol, int error);
  * Something was read or written: count it, and keep what an owner could still
  * lose (unstable.c).
  */
+void csv_account_op(struct csv_volume *vol);
 void csv_account_read(struct csv_handle *h, size_t n);
 void csv_account_write(struct csv_handle *h,
 		       const void *buf,

@@ -23,34 +23,44 @@ uint64_t csv_now_ms(void)
 	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
 }
 
-static ssize_t tcp_readv(struct csv_transport *t,
-			 const struct iovec *iov,
-			 int num)
+ssize_t csv_tcp_readv(int fd, const struct iovec *iov, int num)
 {
 	ssize_t n;
 
 	do {
 		if (num == 1) {
-			n = recv(t->fd, iov->iov_base, iov->iov_len, 0);
+			n = recv(fd, iov->iov_base, iov->iov_len, 0);
 		} else {
-			n = readv(t->fd, iov, num);
+			n = readv(fd, iov, num);
 		}
 	} while (n == -1 && errno == EINTR);
 	return n >= 0 ? n : -errno;
 }
 
-static ssize_t tcp_writev(struct csv_transport *t,
-			  const struct iovec *iov,
-			  int num)
+ssize_t csv_tcp_writev(int fd, const struct iovec *iov, int num)
 {
 	struct msghdr msg = { .msg_iov = discard_const_p(struct iovec, iov),
 			      .msg_iovlen = num };
 	ssize_t n;
 
 	do {
-		n = sendmsg(t->fd, &msg, MSG_NOSIGNAL);
+		n = sendmsg(fd, &msg, MSG_NOSIGNAL);
 	} while (n == -1 && errno == EINTR);
 	return n >= 0 ? n : -errno;
+}
+
+static ssize_t tcp_readv(struct csv_transport *t,
+			 const struct iovec *iov,
+			 int num)
+{
+	return csv_tcp_readv(t->fd, iov, num);
+}
+
+static ssize_t tcp_writev(struct csv_transport *t,
+			  const struct iovec *iov,
+			  int num)
+{
+	return csv_tcp_writev(t->fd, iov, num);
 }
 
 static int tcp_flush(struct csv_transport *t)

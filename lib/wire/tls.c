@@ -667,7 +667,6 @@ static ssize_t tls_plain_readv(struct csv_transport *t,
 			       int num)
 {
 	struct csv_tls *tls = (struct csv_tls *)t;
-	ssize_t n;
 
 	if (tls->in_start < tls->in_end) {
 		size_t len = MIN(iov[0].iov_len, tls->in_end - tls->in_start);
@@ -676,28 +675,14 @@ static ssize_t tls_plain_readv(struct csv_transport *t,
 		tls->in_start += len;
 		return (ssize_t)len;
 	}
-	do {
-		if (num == 1) {
-			n = recv(t->fd, iov->iov_base, iov->iov_len, 0);
-		} else {
-			n = readv(t->fd, iov, num);
-		}
-	} while (n == -1 && errno == EINTR);
-	return n >= 0 ? n : -errno;
+	return csv_tcp_readv(t->fd, iov, num);
 }
 
 static ssize_t tls_plain_writev(struct csv_transport *t,
 				const struct iovec *iov,
 				int num)
 {
-	struct msghdr msg = { .msg_iov = discard_const_p(struct iovec, iov),
-			      .msg_iovlen = num };
-	ssize_t n;
-
-	do {
-		n = sendmsg(t->fd, &msg, MSG_NOSIGNAL);
-	} while (n == -1 && errno == EINTR);
-	return n >= 0 ? n : -errno;
+	return csv_tcp_writev(t->fd, iov, num);
 }
 
 static int tls_plain_flush(struct csv_transport *t)

@@ -44,6 +44,11 @@ struct csv_transport *csv_tcp_transport(TALLOC_CTX *mem_ctx, int fd);
 
 /* Non-blocking, close on exec, no delay; 0 or errno. */
 int csv_tcp_setup(int fd);
+
+/* One recv(2) or readv(2), one sendmsg(2): bytes moved or -errno. */
+ssize_t csv_tcp_readv(int fd, const struct iovec *iov, int num);
+ssize_t csv_tcp_writev(int fd, const struct iovec *iov, int num);
+
 /* The kernel notices a dead host after about ms of silence. 0 or errno. */
 int csv_tcp_set_dead_ms(int fd, unsigned ms);
 
