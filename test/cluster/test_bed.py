@@ -274,14 +274,15 @@ def test_bad_sector_and_blocked_disk(bed_keeper, new_bed):
 
 def test_second_bed_side_by_side(bed, new_bed, tmp_path):
     """Two beds use the same addresses and do not see each other."""
+    shares = bed.shares()
     other = new_bed(nodes=1, volumes=1)
-    other.share("other", other.shared_dir("other"))
+    other.share("aside", other.shared_dir("aside"))
     (tmp_path / "x").write_text("x")
-    other.client.smbclient(other.nodes[0].address, "other",
+    other.client.smbclient(other.nodes[0].address, "aside",
                            f"put {tmp_path / 'x'} x")
-    assert (other.dir / "shared/other/x").exists()
-    assert not (bed.dir / "shared/other").exists()
-    assert bed.shares() == []
+    assert (other.dir / "shared/aside/x").exists()
+    assert not (bed.dir / "shared/aside").exists()
+    assert bed.shares() == shares
     bed.wait_healthy(bed.nodes)
 
 
