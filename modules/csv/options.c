@@ -6,27 +6,61 @@
 #include "csv.h"
 #include <regex.h>
 
-static const char *const csv_known_options[] = {
+static const char *const csv_share_options[] = {
 	"csv:volume",
 	"csv:socket",
+	NULL,
 };
 
-/* Stops at, and tells of, the first option that nobody knows. */
-static bool csv_option_seen(const char *string,
-			    regmatch_t matches[],
-			    void *private_data)
+/* csvd's, csvd/config.c; in [global] only. */
+static const char *const csv_daemon_options[] = {
+	"csv:address",
+	"csv:port",
+	"csv:plain",
+	"csv:fence agent dir",
+	"csv:ocf root",
+	"csv:fence timeout",
+	"csv:monitor interval",
+	"csv:keepalive",
+	"csv:self fence timeout",
+	NULL,
+};
+
+static bool csv_option_in(const char *option, const char *const *list)
+{
+	while (*list != NULL && !strequal(option, *list)) {
+		list++;
+	}
+	return *list != NULL;
+}
+
+/* Stops at, and tells of, the first option of a share that nobody knows. */
+static bool csv_share_option_seen(const char *string,
+				  regmatch_t matches[],
+				  void *private_data)
 {
 	bool *ok = private_data;
-	size_t i;
+	bool daemons = csv_option_in(string, csv_daemon_options);
 
-	for (i = 0; i < ARRAY_SIZE(csv_known_options); i++) {
-		if (strequal(string, csv_known_options[i])) {
-			return false;
-		}
+	if (csv_option_in(string, csv_share_options)) {
+		return false;
 	}
-	DBG_ERR("unknown option '%s', refusing the tree connect\n", string);
+	DBG_ERR("%s option '%s', refusing the tree connect\n",
+		daemons ? "only [global] may have the" : "unknown",
+		string);
 	*ok = false;
 	return true;
+}
+
+/* The same for [global]. */
+static bool csv_global_option_seen(const char *string,
+				   regmatch_t matches[],
+				   void *private_data)
+{
+	if (csv_option_in(string, csv_daemon_options)) {
+		return false;
+	}
+	return csv_share_option_seen(string, matches, private_data);
 }
 
 bool csv_options_check(int snum)
@@ -39,12 +73,15 @@ bool csv_options_check(int snum)
 			"in [global], refusing the tree connect\n");
 		return false;
 	}
-	lp_wi_scan_global_parametrics("^csv:", 1, csv_option_seen, &ok);
+	lp_wi_scan_global_parametrics("^csv:",
+				      1,
+				      csv_global_option_seen,
+				      &ok);
 	if (ok) {
 		lp_wi_scan_share_parametrics(snum,
 					     "^csv:",
 					     1,
-					     csv_option_seen,
+					     csv_share_option_seen,
 					     &ok);
 	}
 	return ok;

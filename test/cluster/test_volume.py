@@ -243,6 +243,8 @@ def test_bad_options_fail_the_tree_connect(bed, volume):
         "outside": ({"csv:volume": "vol1"}, "/tmp"),
         "misspelt": ({"csv:volume": "vol1", "csv:volum": "x"},
                      "/csv/vol1/x"),
+        "daemons": ({"csv:volume": "vol1", "csv:port": "4451"},
+                    "/csv/vol1/x"),
     }
     for name, (params, path) in mistakes.items():
         bed.share(name, path, **{"vfs objects": "csv", **params})
