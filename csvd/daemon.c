@@ -14,6 +14,7 @@
 #include "csvd/control.h"
 #include "csvd/owner.h"
 #include "csvd/publish.h"
+#include "csvd/stats.h"
 #include "csvd/supervisor.h"
 
 #define DAEMON_TERM_S 30 /* SIGTERM: volumes have moved away by then */
@@ -156,7 +157,9 @@ static int daemon_worker(int fd, void *private_data)
 	if (ret != 0) {
 		return 1;
 	}
-	if (!daemon_signals(ev, state)) {
+	if (!daemon_signals(ev, state) ||
+	    !csvd_stats_start(state, ev, state->csvd->config->socket_path))
+	{
 		return 1;
 	}
 	/* a move is mostly shell scripts; a loaded node must not stretch it */

@@ -4,7 +4,7 @@
  * DIR/stats/PID.VOLUME.json beside csvd's socket, replaced atomically at most
  * every second while they change, and once more when the process lets go of
  * the volume. Readers may sum the files of all processes, dead ones included;
- * csvd clears the directory when it starts.
+ * csvd removes those of dead ones after an hour (csvd/stats.c).
  */
 #include "csv.h"
 #include "lib/util/sys_rw.h"
