@@ -3,6 +3,7 @@
 streams by the client."""
 
 from .running import Running, Stream
+from .session import Session
 from .volume import Volume
 
-__all__ = ["Running", "Stream", "Volume"]
+__all__ = ["Running", "Session", "Stream", "Volume"]
