@@ -15,37 +15,43 @@ HERE = pathlib.Path(__file__).resolve().parent
 CACHE = pathlib.Path(os.environ.get("SOFS_CACHE", "/var/cache/sofs")) / "vm"
 TAP = "vm1"
 ADDRESS = "10.77.1.240"
+MODES = ("sync", "buffered")
 WANTED = ("virtio_net", "virtio_pci", "cifs", "gf128mul", "ghash-generic",
           "gcm", "ccm", "cmac", "ctr", "seqiv", "cryptd", "sha512_generic",
           "ecb", "hmac", "md4", "aes_generic")
 
 INIT = """#!/bin/busybox sh
-/bin/busybox mkdir -p /proc /sys /dev /mnt /tmp
-/bin/busybox mount -t proc proc /proc
-/bin/busybox mount -t sysfs sys /sys
-/bin/busybox mount -t devtmpfs dev /dev
-for m in $(/bin/busybox cat /modules.order); do
-	/bin/busybox insmod /modules/$m 2>/dev/null
+export PATH=/bin
+busybox mkdir -p /proc /sys /dev /mnt /tmp
+busybox mount -t proc proc /proc
+busybox mount -t sysfs sys /sys
+busybox mount -t devtmpfs dev /dev
+for m in $(busybox cat /modules.order); do
+	busybox insmod /modules/$m 2>/dev/null
 done
-/bin/busybox ip link set lo up
-/bin/busybox ip link set eth0 up
-/bin/busybox ip addr add {address}/24 dev eth0
-echo BOOTED
-if /bin/busybox mount -t cifs //{server}/{share} /mnt -o \
+busybox ip link set lo up
+busybox ip link set eth0 up
+busybox ip addr add {address}/24 dev eth0
+share() {{
+	busybox mount -t cifs //{server}/{share} /mnt -o \
 ip={server},username={user},password={word},vers=3.1.1,persistenthandles,\
-hard,echo_interval=2,cache=strict
-then
-	echo MOUNTED
-	/bin/busybox cat /proc/fs/cifs/DebugData | /bin/busybox grep -i -m3 \
-		"capab\\|share"
-	/writer /mnt/{path} {seconds}
-	echo EXIT $?
-	/bin/busybox umount /mnt && echo UNMOUNTED
-else
-	echo "EXIT mount failed"
-fi
-/bin/busybox dmesg | /bin/busybox grep -i cifs
-/bin/busybox poweroff -f
+hard,echo_interval=2,cache=strict || echo "EXIT mount failed"
+}}
+echo BOOTED
+share && echo MOUNTED
+busybox grep -A4 '{share}' /proc/fs/cifs/DebugData | busybox grep -i capab
+/writer sync /mnt/sync {seconds} & a=$!
+/writer buffered /mnt/buffered {seconds} & b=$!
+read word
+>/tmp/stop
+wait $a; x=$?; wait $b; echo EXIT $((x + $?))
+n=$(busybox stat -c %s /mnt/sync) m=$(busybox stat -c %s /mnt/buffered)
+busybox umount /mnt && share
+/writer verify /mnt/sync $((n / 4096))
+/writer verify /mnt/buffered $((m / 4096))
+busybox umount /mnt && echo UNMOUNTED
+busybox dmesg | busybox grep -i cifs
+busybox poweroff -f
 """
 
 
@@ -107,14 +113,14 @@ def _modules(directory):
 
 
 class Machine:
-    """Boots, mounts, writes for some seconds, powers itself off."""
+    """Boots, mounts, writes two files until told to stop (or for so many
+    seconds), mounts again, verifies, powers itself off."""
 
-    def __init__(self, bed, server, share, path, seconds, user, word):
+    def __init__(self, bed, server, share, seconds, user, word):
         self.bed, self.dir = bed, bed.dir / "vm"
         self.values = {"address": ADDRESS, "server": server, "share": share,
-                       "path": path, "seconds": seconds, "user": user,
-                       "word": word}
-        self.lines, self._child = [], None
+                       "seconds": seconds, "user": user, "word": word}
+        self.lines, self._child, self.kernel = [], None, None
 
     def _initramfs(self, modules):
         root = self.dir / "root"
@@ -142,6 +148,7 @@ class Machine:
         """Boot."""
         self.dir.mkdir(exist_ok=True)
         vmlinuz, modules = kernel()
+        self.kernel = modules.name
         image = self._initramfs(modules)
         inside = ns.enter_argv(self.bed.pid, "n")
         ns.command(inside + ["ip", "tuntap", "add", TAP, "mode", "tap"])
@@ -155,8 +162,8 @@ class Machine:
                       "console=ttyS0 quiet loglevel=3 panic=-1", "-netdev",
                       f"tap,id=n0,ifname={TAP},script=no,downscript=no",
                       "-device", "virtio-net-pci,netdev=n0"],
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, start_new_session=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, bufsize=0, start_new_session=True,
             preexec_fn=ns.die_with_parent)
         threading.Thread(target=self._read, daemon=True).start()
         return self
@@ -165,23 +172,40 @@ class Machine:
         for line in self._child.stdout:
             self.lines.append(line.decode(errors="replace").strip())
 
-    def wait_line(self, start, timeout):
-        """The first console line that begins so."""
+    def told(self, start, since=0):
+        """Console lines that begin so, from line `since` on."""
+        return [line for line in self.lines[since:] if line.startswith(start)]
+
+    def wait_line(self, start, timeout, since=0, count=1):
+        """The count-th console line that begins so."""
         def found():
-            for line in list(self.lines):
-                if line.startswith(start):
-                    return line
-            if self._child.poll() is not None:
+            lines = self.told(start, since)
+            if len(lines) < count and self._child.poll() is not None:
                 raise BedError("the machine is off: "
                                + "\n".join(self.lines[-30:]))
-            return None
+            return len(lines) >= count
         proc.wait_until(f"machine says {start}", found, timeout, 0.2)
-        return found()
+        return self.told(start, since)[count - 1]
 
-    def gap_ms(self):
-        """Longest gap until now, as the writer last said."""
-        at = [line.split() for line in self.lines if line.startswith("AT ")]
-        return float(at[-1][2]) if at else 0.0
+    def wait_going_on(self, since, timeout):
+        """Both writers write again for seconds, and have said what it
+        took."""
+        for mode in MODES:
+            self.wait_line(f"AT {mode} ", timeout, since, 4)
+
+    def blocks(self, mode):
+        """How many blocks a writer has written, as it last said."""
+        at = self.told(f"AT {mode} ")
+        return int(at[-1].split()[2]) if at else 0
+
+    def gap_ms(self, mode, since):
+        """Longest gap that a writer told from line `since` on."""
+        return max(float(line.split()[3])
+                   for line in self.told(f"AT {mode} ", since))
+
+    def end_writing(self):
+        """The writers stop; what they wrote is verified."""
+        self._child.stdin.write(b"stop\n")
 
     def stop(self):
         """Switch off."""
@@ -189,6 +213,7 @@ class Machine:
             self._child.kill()
         if self._child is not None:
             self._child.wait()
+            self._child.stdin.close()
         subprocess.run(ns.enter_argv(self.bed.pid, "n")
                        + ["ip", "link", "del", TAP], check=False,
                        capture_output=True)

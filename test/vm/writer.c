@@ -1,16 +1,22 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * The application in the virtual machine: writes numbered blocks with
- * ordinary system calls, flushes, closes and opens again; then reads all back.
- * Any call that fails is an error: a kernel that mounts "hard" has no excuse.
+ * ordinary system calls, flushes, closes and opens again; later, after a new
+ * mount, reads all back. Any call that fails is an error: a kernel that
+ * mounts "hard" has no excuse.
  *
- *   writer FILE SECONDS
+ *   writer sync FILE SECONDS      each block is flushed
+ *   writer buffered FILE SECONDS  only what is closed is flushed
+ *   writer verify FILE BLOCKS
  *
- * On stdout, a line each: "WRITING", "AT <blocks> <longest gap in ms>" every
- * second, "RESULT blocks=… errors=… bad=… longest_gap_ms=…" at the end.
+ * Writing ends early when STOP exists. On stdout, a line each: "AT <mode>
+ * <blocks> <longest gap in ms since the last such line>" every second,
+ * "WRITTEN <mode> blocks=… errors=…", "VERIFIED <file> bad=… errors=…". A gap
+ * is the time from one finished block to the next.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,11 +24,21 @@
 #include <time.h>
 #include <unistd.h>
 
+#define STOP "/tmp/stop"
 #define BLOCK 4096
 #define BLOCKS_PER_OPEN 50
 #define PACE_MS 20
 
-static unsigned errors;
+struct writer {
+	const char *mode;
+	const char *path;
+	bool sync;
+	unsigned errors;
+	uint64_t block; /* the next one */
+	double last;	/* a block was finished */
+	double told;
+	double longest; /* since told */
+};
 
 static double now_ms(void)
 {
@@ -32,12 +48,13 @@ static double now_ms(void)
 	return (double)ts.tv_sec * 1000 + (double)ts.tv_nsec / 1e6;
 }
 
-static void failed(const char *what, uint64_t block)
+static void failed(struct writer *w, const char *what)
 {
-	errors += 1;
-	printf("ERROR %s of block %llu: %s\n",
+	w->errors += 1;
+	printf("ERROR %s %s of block %llu: %s\n",
+	       w->mode,
 	       what,
-	       (unsigned long long)block,
+	       (unsigned long long)w->block,
 	       strerror(errno));
 	fflush(stdout);
 }
@@ -56,116 +73,128 @@ static void fill(uint8_t *buf, uint64_t block)
 	memcpy(buf, &block, sizeof(block));
 }
 
-static void write_block(int fd, uint64_t block)
+static void write_block(struct writer *w, int fd)
 {
 	uint8_t buf[BLOCK];
 
-	fill(buf, block);
-	if (pwrite(fd, buf, BLOCK, (off_t)(block * BLOCK)) != BLOCK) {
-		failed("write", block);
+	fill(buf, w->block);
+	if (pwrite(fd, buf, BLOCK, (off_t)(w->block * BLOCK)) != BLOCK) {
+		failed(w, "write");
 	}
-	if (fsync(fd) != 0) {
-		failed("fsync", block);
+	if (w->sync && fsync(fd) != 0) {
+		failed(w, "fsync");
 	}
+	w->block += 1;
 }
 
-static uint64_t verify(const char *path, uint64_t blocks)
+static int open_file(struct writer *w)
 {
-	uint8_t want[BLOCK];
-	uint8_t buf[BLOCK];
-	uint64_t bad = 0;
-	uint64_t i;
-	int fd = open(path, O_RDONLY);
+	int fd = open(w->path, O_WRONLY | O_CREAT, 0644);
 
 	if (fd == -1) {
-		failed("open for reading", 0);
-		return blocks;
-	}
-	for (i = 0; i < blocks; i++) {
-		fill(want, i);
-		if (pread(fd, buf, BLOCK, (off_t)(i * BLOCK)) != BLOCK ||
-		    memcmp(buf, want, BLOCK) != 0)
-		{
-			bad += 1;
-		}
-	}
-	close(fd);
-	return bad;
-}
-
-static int open_file(const char *path, uint64_t block)
-{
-	int fd = open(path, O_WRONLY | O_CREAT, 0644);
-
-	if (fd == -1) {
-		failed("open", block);
+		failed(w, "open");
 	}
 	return fd;
 }
 
-static uint64_t write_for(const char *path, double seconds, double *longest)
+static void close_file(struct writer *w, int fd)
 {
-	double start = now_ms();
-	double last = start;
-	double told = start;
-	uint64_t block = 0;
-	int fd = open_file(path, 0);
+	if (fsync(fd) != 0) {
+		failed(w, "fsync");
+	}
+	if (close(fd) != 0) {
+		failed(w, "close");
+	}
+}
 
-	while (fd != -1 && now_ms() - start < seconds * 1000) {
-		struct timespec pace = { 0, PACE_MS * 1000000 };
-		double t;
+static void tell(struct writer *w)
+{
+	double t = now_ms();
 
-		write_block(fd, block++);
-		if (block % BLOCKS_PER_OPEN == 0) {
-			if (close(fd) != 0) {
-				failed("close", block);
-			}
-			fd = open_file(path, block);
+	if (t - w->last > w->longest) {
+		w->longest = t - w->last;
+	}
+	w->last = t;
+	if (t - w->told < 1000) {
+		return;
+	}
+	printf("AT %s %llu %.0f\n",
+	       w->mode,
+	       (unsigned long long)w->block,
+	       w->longest);
+	fflush(stdout);
+	w->told = t;
+	w->longest = 0;
+}
+
+static int write_until(struct writer *w, double end)
+{
+	struct timespec pace = { 0, PACE_MS * 1000000 };
+	int fd = open_file(w);
+
+	w->last = w->told = now_ms();
+	while (fd != -1 && now_ms() < end && access(STOP, F_OK) != 0) {
+		write_block(w, fd);
+		if (w->block % BLOCKS_PER_OPEN == 0) {
+			close_file(w, fd);
+			fd = open_file(w);
 		}
-		t = now_ms();
-		if (t - last > *longest) {
-			*longest = t - last;
-		}
-		last = t;
-		if (t - told > 1000) {
-			printf("AT %llu %.0f\n",
-			       (unsigned long long)block,
-			       *longest);
-			fflush(stdout);
-			told = t;
-		}
+		tell(w);
 		nanosleep(&pace, NULL);
 	}
-	if (fd != -1 && close(fd) != 0) {
-		failed("close", block);
+	if (fd != -1) {
+		close_file(w, fd);
 	}
-	return block;
+	printf("WRITTEN %s blocks=%llu errors=%u\n",
+	       w->mode,
+	       (unsigned long long)w->block,
+	       w->errors);
+	fflush(stdout);
+	return w->errors != 0;
+}
+
+static int verify(struct writer *w, uint64_t blocks)
+{
+	uint8_t want[BLOCK];
+	uint8_t buf[BLOCK];
+	uint64_t bad = 0;
+	int fd = open(w->path, O_RDONLY);
+
+	if (fd == -1) {
+		failed(w, "open");
+		return 1;
+	}
+	for (w->block = 0; w->block < blocks; w->block++) {
+		fill(want, w->block);
+		if (pread(fd, buf, BLOCK, (off_t)(w->block * BLOCK)) != BLOCK) {
+			failed(w, "read");
+		} else if (memcmp(buf, want, BLOCK) != 0) {
+			bad += 1;
+		}
+	}
+	close(fd);
+	printf("VERIFIED %s blocks=%llu bad=%llu errors=%u\n",
+	       w->path,
+	       (unsigned long long)blocks,
+	       (unsigned long long)bad,
+	       w->errors);
+	fflush(stdout);
+	return bad != 0 || w->errors != 0;
 }
 
 int main(int argc, char **argv)
 {
-	double longest = 0;
-	uint64_t blocks;
-	uint64_t bad;
+	struct writer w = { 0 };
 
-	if (argc != 3) {
-		fprintf(stderr, "usage: writer FILE SECONDS\n");
+	if (argc != 4) {
+		fprintf(stderr, "usage: writer MODE FILE NUMBER\n");
 		return 2;
 	}
-	printf("WRITING\n");
-	fflush(stdout);
-	blocks = write_for(argv[1], atof(argv[2]), &longest);
-	/* not from the client's cache */
-	sync();
-	if (system("echo 3 >/proc/sys/vm/drop_caches") != 0) {
-		failed("drop_caches", 0);
+	w.mode = argv[1];
+	w.path = argv[2];
+	w.sync = strcmp(w.mode, "sync") == 0;
+	if (strcmp(w.mode, "verify") == 0) {
+		return verify(&w, strtoull(argv[3], NULL, 10));
 	}
-	bad = verify(argv[1], blocks);
-	printf("RESULT blocks=%llu errors=%u bad=%llu longest_gap_ms=%.0f\n",
-	       (unsigned long long)blocks,
-	       errors,
-	       (unsigned long long)bad,
-	       longest);
-	fflush(stdout);
-	return errors != 0 || bad != 0;
+	return write_until(&w, now_ms() + atof(argv[3]) * 1000);
 }
