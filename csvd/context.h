@@ -76,8 +76,9 @@ struct csvd_volume {
 	int rootfd; /* of the mounted volume; -1 */
 	bool served;
 	struct timeval free_since; /* nobody owns it; zero: somebody does */
+	struct timeval failed_since; /* every node failed; zero: not so */
 	struct timeval retry_at;   /* no attempt before */
-	unsigned failures;	   /* attempts in a row that failed */
+	unsigned failures;	   /* attempts in a row that failed here */
 	uint64_t proven_epoch; /* its owner is proven dead or stopped */
 	bool swept;   /* stale storage of an earlier boot is gone */
 	bool resumed; /* asked the agents after csvd's start */

@@ -14,8 +14,10 @@
 #define OWNER_RANK_MS 1500
 /* Preferred nodes that are not up yet are waited for after our start. */
 #define OWNER_START_GRACE_S 4
-/* Failed everywhere: tried again after this time. */
-#define OWNER_RETRY_S 30
+/* Failed everywhere: tried again after this time, by then less often. */
+#define OWNER_RETRY_S 2
+#define OWNER_RETRY_LATE_S 30
+#define OWNER_LATE_S 60
 
 static bool owner_failed(const struct csv_owner_record *rec, uint32_t pnn)
 {
@@ -167,32 +169,51 @@ static void owner_follow(struct csvd_volume *v)
 	}
 }
 
-/* Nobody is left who could own it. */
+/* All nodes may try again, this one (CSVD_NO_NODE: the best) first. */
+static int owner_try_again(struct csvd_volume *v, uint32_t target)
+{
+	struct csv_owner_record rec = *v->rec;
+
+	v->failed_since = (struct timeval){};
+	rec.num_failed = 0;
+	rec.target = target;
+	return csvd_record_change(v->csvd, v->name, v->rec, &rec);
+}
+
+/* Seconds between two attempts of all nodes. */
+static unsigned owner_retry_s(struct csvd_volume *v, struct timeval now)
+{
+	int64_t waited = usec_time_diff(&now, &v->not_active_since);
+
+	if (v->state == CSV_STATE_INIT || waited > OWNER_LATE_S * 1000000LL) {
+		return OWNER_RETRY_LATE_S;
+	}
+	return OWNER_RETRY_S;
+}
+
+/*
+ * Every node that may own it has failed. Clients wait all the same, until the
+ * volume's limit (csvd_view_check_limit), and the nodes try again meanwhile;
+ * less often when nobody waits any more.
+ */
 static void owner_nobody(struct csvd_volume *v)
 {
 	struct timeval now = timeval_current();
-	struct timeval end = timeval_add(&v->free_since, OWNER_RETRY_S, 0);
-	struct csv_owner_record rec = *v->rec;
-	char *why = csvd_string(v, &v->rec->reason);
+	struct timeval at = {};
+	char *why = NULL;
 
 	if (v->rec->num_failed == 0) {
-		talloc_free(why);
 		return; /* only not up yet */
 	}
-	if (v->state != CSV_STATE_INIT) {
-		DBG_ERR("volume %s failed on every node, last: %s\n",
-			v->name,
-			why);
-		v->given_up = true;
-		csvd_view_event(v, CSV_EVENT_FAILED);
-	}
+	why = csvd_string(v, &v->rec->reason);
 	csvd_volume_reason(v, "failed on every node, last: %s", why);
 	talloc_free(why);
-	if (timeval_compare(&now, &end) >= 0 && csvd_owner_candidate(v, 0) ==
-						       CSVD_NO_NODE) {
-		v->free_since = now;
-		rec.num_failed = 0;
-		(void)csvd_record_change(v->csvd, v->name, v->rec, &rec);
+	if (timeval_is_zero(&v->failed_since)) {
+		v->failed_since = now;
+	}
+	at = timeval_add(&v->failed_since, owner_retry_s(v, now), 0);
+	if (timeval_compare(&now, &at) >= 0) {
+		(void)owner_try_again(v, CSVD_NO_NODE);
 		csvd_evaluate_soon(v->csvd);
 	}
 }
@@ -212,7 +233,10 @@ static void owner_free(struct csvd_volume *v)
 	rank = owner_rank(v, &num);
 	if (num == 0) {
 		owner_nobody(v);
-	} else if (rank >= 0 && owner_my_turn(v, rank)) {
+		return;
+	}
+	v->failed_since = (struct timeval){};
+	if (rank >= 0 && owner_my_turn(v, rank)) {
 		csvd_take_start(v);
 	}
 }
@@ -321,6 +345,11 @@ static bool owner_read(struct csvd_volume *v)
 
 	ret = csvd_record_owner(v->csvd, v, v->name, &rec);
 	if (ret == 0) {
+		if (v->rec != NULL && v->rec->num_failed > rec->num_failed &&
+		    rec->clean) {
+			/* tried anew: in the order of the line */
+			v->free_since = timeval_current();
+		}
 		talloc_free(v->rec);
 		v->rec = rec;
 		v->corrupt = false;
@@ -406,6 +435,27 @@ int csvd_owner_move(struct csvd_volume *v, uint32_t target)
 	}
 	csvd_release_start(v, target, CSVD_RELEASE_MOVE, "planned move");
 	return 0;
+}
+
+int csvd_owner_start(struct csvd_volume *v, uint32_t target)
+{
+	int ret;
+
+	if (v->rec == NULL || v->config->shared || !v->rec->clean ||
+	    v->role != CSVD_IDLE) {
+		return EBUSY;
+	}
+	if (target != CSVD_NO_NODE && !csvd_member_usable(v->csvd, target)) {
+		return EHOSTUNREACH;
+	}
+	ret = owner_try_again(v, target);
+	if (ret == 0) {
+		DBG_NOTICE("volume %s: an administrator wants it started\n",
+			   v->name);
+		csvd_publish_event(v, CSV_EVENT_LOST);
+		csvd_evaluate_soon(v->csvd);
+	}
+	return ret;
 }
 
 int csvd_owner_confirm_fenced(struct csvd_volume *v)

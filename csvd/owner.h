@@ -21,6 +21,12 @@ void csvd_owner_evaluate(struct csvd_volume *v);
 int csvd_owner_move(struct csvd_volume *v, uint32_t target);
 
 /*
+ * Start a volume that nobody owns now, not at the next attempt; target
+ * CSVD_NO_NODE: on the best node. 0, EBUSY (somebody owns it), EHOSTUNREACH.
+ */
+int csvd_owner_start(struct csvd_volume *v, uint32_t target);
+
+/*
  * The node that shall take the volume next, after `after` others (0: the
  * first); CSVD_NO_NODE: there are not that many.
  */

@@ -543,35 +543,29 @@ static int request_move_target(struct request *r, uint32_t *target)
 	return 0;
 }
 
-static int request_volume_move(struct request *r)
+/* Nobody owns it: what the administrator wants is that it runs. */
+static int request_volume_start(struct request *r,
+				struct csvd_volume *v,
+				uint32_t target)
 {
-	struct csvd_volume *v = NULL;
-	uint32_t target;
+	int ret = csvd_owner_start(v, target);
+
+	if (ret != 0) {
+		return request_fail(r,
+				    ret,
+				    "%s cannot be started: %s",
+				    v->name,
+				    strerror(ret));
+	}
+	return 0;
+}
+
+static int request_volume_give(struct request *r,
+			       struct csvd_volume *v,
+			       uint32_t target)
+{
 	int ret;
 
-	ret = request_volume(r, &v);
-	if (ret == 0) {
-		ret = request_move_target(r, &target);
-	}
-	if (ret != 0) {
-		return ret;
-	}
-	if (v->config->shared || v->state != CSV_STATE_ACTIVE ||
-	    v->rec == NULL || v->rec->owner == CSVD_NO_NODE)
-	{
-		return request_fail(r,
-				    EBUSY,
-				    "%s cannot be moved now: %s%s%s",
-				    v->name,
-				    v->config->shared ? "it is shared"
-						      : csv_state_str(v->state),
-				    v->reason != NULL ? ": " : "",
-				    v->reason != NULL ? v->reason : "");
-	}
-	json_object_set_new(r->out, "epoch", json_integer(v->rec->epoch));
-	if (target != CSVD_NO_NODE) {
-		json_object_set_new(r->out, "target", json_integer(target));
-	}
 	if (v->rec->owner == target) {
 		return request_fail(r,
 				    EALREADY,
@@ -590,6 +584,47 @@ static int request_volume_move(struct request *r)
 					    : strerror(ret));
 	}
 	return 0;
+}
+
+static int request_volume_move(struct request *r)
+{
+	struct csvd_volume *v = NULL;
+	uint32_t target;
+	int ret;
+
+	ret = request_volume(r, &v);
+	if (ret == 0) {
+		ret = request_move_target(r, &target);
+	}
+	if (ret != 0) {
+		return ret;
+	}
+	if (v->rec != NULL) {
+		json_object_set_new(r->out,
+				    "epoch",
+				    json_integer(v->rec->epoch));
+	}
+	if (target != CSVD_NO_NODE) {
+		json_object_set_new(r->out, "target", json_integer(target));
+	}
+	if (!v->config->shared && v->rec != NULL && v->rec->clean &&
+	    v->rec->num_failed > 0)
+	{
+		return request_volume_start(r, v, target);
+	}
+	if (v->config->shared || v->state != CSV_STATE_ACTIVE ||
+	    v->rec == NULL || v->rec->owner == CSVD_NO_NODE)
+	{
+		return request_fail(r,
+				    EBUSY,
+				    "%s cannot be moved now: %s%s%s",
+				    v->name,
+				    v->config->shared ? "it is shared"
+						      : csv_state_str(v->state),
+				    v->reason != NULL ? ": " : "",
+				    v->reason != NULL ? v->reason : "");
+	}
+	return request_volume_give(r, v, target);
 }
 
 static int request_confirm_fenced(struct request *r)

@@ -44,10 +44,12 @@ static void take_hand_on(struct csvd_volume *v, const char *why)
 	int ret;
 
 	ret = csvd_release_record(v, CSVD_NO_NODE, true, why);
-	DBG_ERR("volume %s could not be started here: %s; %s\n",
-		v->name,
-		why,
-		ret == 0 ? "the next node tries" : strerror(ret));
+	/* once, not with each attempt */
+	DEBUG(v->failures++ == 0 ? DBGLVL_ERR : DBGLVL_INFO,
+	      ("volume %s could not be started here: %s; %s\n",
+	       v->name,
+	       why,
+	       ret == 0 ? "the next node tries" : strerror(ret)));
 	csvd_volume_reason(v, "%s", why);
 	csvd_publish_event(v, CSV_EVENT_LOST);
 	take_later(v, v->config->shared ? 5000 : TAKE_RETRY_MS);

@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * Is the file system behind a backend alive, or does it answer EIO to
- * everything because it was shut down?
+ * everything because it was shut down, or because its device is gone?
  */
 #include <errno.h>
 #include "backend.h"
 
 /*
- * XFS, ext4 and btrfs refuse to open anything after a shutdown; a root
- * directory that opens shows a file system that still decides by itself what
- * an I/O error is.
+ * XFS, ext4 and btrfs refuse to open anything after a shutdown. One that was
+ * not shut down may not have noticed yet that its device is gone: it still
+ * opens what is cached, while data fails. A write to its log tells a dead
+ * device, which fails it, from a bad sector, which is elsewhere.
  */
 bool csv_backend_alive(struct csv_backend *b)
 {
@@ -28,6 +29,8 @@ bool csv_backend_alive(struct csv_backend *b)
 			   NULL,
 			   NULL);
 	talloc_free(file);
-	return ret != EIO && ret != ESHUTDOWN && ret != ENODEV &&
-	       ret != ENXIO;
+	if (ret == EIO || ret == ESHUTDOWN || ret == ENODEV || ret == ENXIO) {
+		return false;
+	}
+	return b->ops->writes == NULL || b->ops->writes(b);
 }

@@ -217,6 +217,9 @@ struct csv_backend_ops {
 					 uint32_t flags);
 	/* for all three */
 	int (*recv)(struct tevent_req *req, size_t *n);
+
+	/* Can the storage still be written to? Blocks. NULL: not asked. */
+	bool (*writes)(struct csv_backend *b);
 };
 
 struct csv_backend {
@@ -279,8 +282,9 @@ int csv_local_create(TALLOC_CTX *mem_ctx,
 		     struct csv_backend **backend);
 
 /*
- * Does the file system still answer? False after a shutdown (EIO to all) or
- * a forced read-only: then an EIO is no answer for an application.
+ * Does the file system still answer, and its storage take a write? False
+ * after a shutdown (EIO to all) or a forced read-only, and when the device is
+ * gone: then an EIO is no answer for an application. Blocks.
  */
 bool csv_backend_alive(struct csv_backend *backend);
 

@@ -12,6 +12,26 @@ static struct csv_file *local_root(struct csv_backend *b)
 	return &local_backend(b)->root->file;
 }
 
+/* A change of the lock file's times, and its way to the device. */
+static bool local_writes(struct csv_backend *b)
+{
+	struct local_backend *lb = local_backend(b);
+	int ret;
+
+	ret = local_root_begin(lb);
+	if (ret != 0) {
+		return true; /* that is no fault of the storage */
+	}
+	ret = futimens(lb->lockfd, NULL);
+	ret = ret == -1 ? errno : 0;
+	local_root_end(lb);
+	if (ret == 0 && fsync(lb->lockfd) == -1) {
+		ret = errno;
+	}
+	return ret != EIO && ret != EROFS && ret != ESHUTDOWN &&
+	       ret != ENODEV && ret != ENXIO;
+}
+
 static const struct csv_backend_ops local_ops = {
 	.name = "local",
 	.root = local_root,
@@ -43,6 +63,7 @@ static const struct csv_backend_ops local_ops = {
 	.pwrite_send = local_pwrite_send,
 	.fsync_send = local_fsync_send,
 	.recv = local_recv,
+	.writes = local_writes,
 };
 
 static int backend_destructor(struct local_backend *lb)
