@@ -3,6 +3,7 @@
 move, a LUN that is dead everywhere is a pause and then Init."""
 
 import re
+import time
 
 import pytest
 
@@ -79,3 +80,78 @@ def test_bad_sector_is_said(bed, disk, volume, number):
     assert stream.gap_ms("bad") < AT_ONCE_MS
     assert volume.epoch() == epoch
     volume.check(bed.node(1))
+
+
+def test_dead_lun_moves(bed, disk, volume):
+    """The owner alone loses the LUN: the volume goes to a node that still
+    has it; clients, direct and redirected, see a pause."""
+    fences = len(bed.fence_log())
+    with Stream(bed.client, "files", "redirected", [bed.node(2)],
+                verify_through=bed.node(3)) as redirected, \
+            Stream(bed.clients[1], "files", "direct", [bed.node(1)],
+                   verify_through=bed.node(3)) as direct:
+        for stream in (redirected, direct):
+            stream.mark("dead")
+        epoch = volume.epoch()
+        disk.die(bed.node(1))
+        new = volume.wait_active(after=epoch)
+        assert new != bed.node(1)
+        volume.check(new)
+        for stream in (redirected, direct):
+            start = stream.status()["blocks_written"]
+            proc.wait_until("20 more blocks", lambda s=stream, b=start:
+                            s.status()["blocks_written"] > b + 20, 20, 0.1)
+    for stream in (redirected, direct):
+        stream.assert_whole()
+        print("gap in ms:", round(stream.gap_ms("dead")))
+    assert len(bed.fence_log()) == fences
+
+
+def test_lun_dead_everywhere_comes_back(bed, disk, volume):
+    """No node can use the LUN for a while, shorter than the wait limit:
+    clients wait, then go on."""
+    with Stream(bed.client, "files", "waits", [bed.node(2)],
+                verify_through=bed.node(3)) as stream:
+        epoch = volume.epoch()
+        disk.die()
+        proc.wait_until("every node has failed", lambda: "every node" in
+                        (volume.state()["reason"] or ""), 20, 0.1)
+        assert {n["state"] for n in volume.state()["nodes"]} == {"Paused"}
+        disk.heal()
+        volume.wait_active(after=epoch)
+    stream.assert_whole()
+
+
+def gave_up(node):
+    """Lines of a node's csvd that say so."""
+    return [line for line in node.log("csvd.log").splitlines()
+            if "volume disk" in line and "given up" in line]
+
+
+def test_lun_dead_everywhere_is_init(bed, disk, volume):
+    """Longer than the wait limit: an error then, not before; Init, handles
+    invalid, one log line; once the LUN is back, `sofs volume move` (or
+    waiting) starts it again, for new handles."""
+    lines = {node: len(gave_up(node)) for node in bed.nodes}
+    with Session(bed.client, bed.node(2), "files") as smb:
+        kept = smb.open("kept").must()
+        smb.write(kept, 0, b"data").must()
+        disk.die()
+        began = time.monotonic()
+        smb.begin("write", kept, 0, b"more".hex())
+        answer = smb.end(timeout=3 * WAIT_LIMIT_S)
+        waited = time.monotonic() - began
+        assert answer.status != 0 and waited >= WAIT_LIMIT_S - 1, answer
+        assert waited < 2 * WAIT_LIMIT_S
+        proc.wait_until("Init everywhere", lambda: {
+            n["state"] for n in volume.state()["nodes"]} == {"Init"}, 10, 0.1)
+        for node in bed.nodes:
+            assert len(gave_up(node)) == lines[node] + 1
+        assert smb.read(kept, 0, 4).status != 0
+        disk.heal()
+        volume.move(bed.node(3))
+        volume.wait_active()
+        assert smb.read(kept, 0, 4).status != 0
+        again = smb.open("kept").must()
+        assert bytes.fromhex(smb.read(again, 0, 4).must()) == b"data"
+    volume.check(bed.node(3))
