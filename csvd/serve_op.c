@@ -10,6 +10,7 @@
 #include "lib/util/dlinklist.h"
 #include "lib/util/debug.h"
 #include "csvd/serve_private.h"
+#include "lib/volume/local.h"
 
 static uint64_t get64(const uint8_t *p)
 {
@@ -318,7 +319,7 @@ static bool write_inline(struct serve_conn *conn,
 		vol->no_inline_write = errno == EOPNOTSUPP || errno == EINVAL;
 		return false;
 	}
-	if ((size_t)n < io->length) {
+	if ((size_t)n < io->length || csv_local_stable_only(handle->file)) {
 		return false; /* a worker writes all of it again */
 	}
 	vol->counters.inline_requests += 1;

@@ -147,12 +147,16 @@ void csv_account_write(struct csv_handle *h,
 		return;
 	}
 	c->redirected_write_bytes += n;
-	if (!(flags & CSV_F_STABLE) && !(h->how & CSV_O_SYNC)) {
+	/* a stable one too, to keep the order, while there are others */
+	if (h->unstable != NULL ||
+	    (!(flags & CSV_F_STABLE) && !(h->how & CSV_O_SYNC)))
+	{
 		csv_unstable_add(h, buf, n, offset);
 	}
 }
 
-static void csv_io_account(struct csv_io *io)
+/* 0, or what a flush has to tell beyond its own success. */
+static int csv_io_account(struct csv_io *io)
 {
 	csv_account_op(io->vol);
 	switch (io->kind) {
@@ -164,9 +168,9 @@ static void csv_io_account(struct csv_io *io)
 			io->h, io->wbuf, io->done, io->offset, io->flags);
 		break;
 	case CSV_IO_FSYNC:
-		csv_unstable_commit(io->h, io->serial);
-		break;
+		return csv_unstable_commit(io->h, io->serial);
 	}
+	return 0;
 }
 
 static void csv_io_done(struct tevent_req *subreq)
@@ -189,7 +193,7 @@ static void csv_io_done(struct tevent_req *subreq)
 		return;
 	}
 	if (ret == 0) {
-		csv_io_account(io);
+		ret = csv_io_account(io);
 	}
 	csv_io_unlink(io);
 	if (vol->state != CSV_STATE_ACTIVE) {

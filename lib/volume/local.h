@@ -17,6 +17,14 @@
 int csv_local_fd(const struct csv_file *file);
 
 /*
+ * Must a write that has just been done be flushed before its answer, although
+ * nobody asked for that? Other processes write the file as well, and copies
+ * of unstable writes would not be repeated (local_writers.c). To be asked
+ * after the write. Any thread, any identity; one system call.
+ */
+bool csv_local_stable_only(struct csv_file *file);
+
+/*
  * In CSV_CRED_THREAD mode a thread keeps the identity of the last operation
  * that took a cred until the next one needs another: such threads belong to
  * this work alone. This gives the calling thread root's identity and umask

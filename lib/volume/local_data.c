@@ -180,6 +180,11 @@ int local_pwrite(struct csv_file *file,
 	if (ret == -1) {
 		return errno;
 	}
+	if (how == 0 && csv_local_stable_only(file) &&
+	    fdatasync(f->fd) == -1)
+	{
+		return errno;
+	}
 	*nwritten = (size_t)ret;
 	return 0;
 }

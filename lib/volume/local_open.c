@@ -123,6 +123,29 @@ int local_file_new(struct local_backend *lb,
 	return 0;
 }
 
+static int file_opened(struct local_backend *lb,
+		       TALLOC_CTX *mem_ctx,
+		       int fd,
+		       uint32_t how,
+		       const struct csv_stat *st,
+		       struct local_file **file)
+{
+	struct local_file *f = NULL;
+	int ret;
+
+	ret = local_file_new(lb, mem_ctx, fd, how, st, &f);
+	if (ret != 0) {
+		return ret;
+	}
+	ret = local_writers_open(f);
+	if (ret != 0) {
+		talloc_free(f);
+		return ret;
+	}
+	*file = f;
+	return 0;
+}
+
 int csv_local_fd(const struct csv_file *file)
 {
 	return ((const struct local_file *)file)->fd;
@@ -376,7 +399,7 @@ int local_open(struct csv_backend *b,
 	if (ret != 0) {
 		return ret;
 	}
-	ret = local_file_new(lb, mem_ctx, fd, how, &own_st, &f);
+	ret = file_opened(lb, mem_ctx, fd, how, &own_st, &f);
 	if (ret != 0) {
 		return ret;
 	}
@@ -479,7 +502,7 @@ int local_open_fh(struct csv_backend *b,
 	if (ret != 0) {
 		return ret;
 	}
-	ret = local_file_new(lb, mem_ctx, fd, how, &own_st, &f);
+	ret = file_opened(lb, mem_ctx, fd, how, &own_st, &f);
 	if (ret != 0) {
 		return ret;
 	}

@@ -59,6 +59,7 @@ struct local_file {
 	int fd;
 	uint64_t ino;
 	bool regular;
+	bool stable_only; /* atomic; local_writers.c */
 	bool hidden; /* table_mutex; its last name is in the hidden dir */
 	struct local_file *prev, *next; /* table_mutex */
 	pthread_mutex_t dir_mutex; /* position of fd as a directory */
@@ -293,6 +294,14 @@ struct tevent_req *local_fsync_send(TALLOC_CTX *mem_ctx,
 				    struct csv_file *file,
 				    uint32_t flags);
 int local_recv(struct tevent_req *req, size_t *n);
+
+/* local_writers.c */
+
+/*
+ * A file was opened: when it is for writing, tell other writers, and make what
+ * is unstable stable when there are some. 0 or errno.
+ */
+int local_writers_open(struct local_file *f);
 
 /* local_lock.c */
 int local_lock_create(struct local_backend *lb);

@@ -107,8 +107,12 @@ int csv_setattr(struct csv_handle *h,
 		.attr = attr,
 		.flags = flags,
 	};
+	int ret = 0;
 
-	return csv_call_handle(h, csv_do_setattr, &args);
+	if (attr->mask & CSV_ATTR_SIZE) {
+		ret = csv_unstable_settle(h);
+	}
+	return ret != 0 ? ret : csv_call_handle(h, csv_do_setattr, &args);
 }
 
 struct csv_args_statfs {

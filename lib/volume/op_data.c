@@ -35,7 +35,9 @@ int csv_fallocate(struct csv_handle *h,
 		.length = length,
 	};
 
-	return csv_call_handle(h, csv_do_fallocate, &args);
+	int ret = csv_unstable_settle(h);
+
+	return ret != 0 ? ret : csv_call_handle(h, csv_do_fallocate, &args);
 }
 
 struct csv_args_seek {
@@ -110,9 +112,14 @@ int csv_copy_range(struct csv_handle *src,
 		.flags = flags,
 		.copied = copied,
 	};
+	int ret;
 
 	if (src->vol != dst->vol) {
 		return EXDEV;
+	}
+	ret = csv_unstable_settle(dst);
+	if (ret != 0) {
+		return ret;
 	}
 	if (csv_volume_access(src->vol) == CSV_ACCESS_REDIRECTED) {
 		args.flags |= CSV_F_STABLE;
@@ -227,8 +234,5 @@ int csv_fsync(struct csv_handle *h, uint32_t flags)
 	uint64_t serial = h->unstable_serial;
 	int ret = csv_call_handle(h, csv_do_fsync, &args);
 
-	if (ret == 0) {
-		csv_unstable_commit(h, serial);
-	}
-	return ret;
+	return ret != 0 ? ret : csv_unstable_commit(h, serial);
 }

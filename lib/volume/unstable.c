@@ -6,6 +6,10 @@
  * when the one that had it died. A planned release brings everything to the
  * disk first: then the copies are forgotten.
  *
+ * Order: the writes of a handle are repeated in the order of their answers,
+ * stable ones among them. A file with a second writer has no unstable writes
+ * (writers.h), and what changes a file otherwise flushes it first.
+ *
  * Memory: CSV_UNSTABLE_MAX for each volume and process; half of it starts a
  * flush of the handle that writes. Above it writes are flushed one by one.
  */
@@ -13,8 +17,10 @@
 #include <errno.h>
 #include <string.h>
 #include "volume_private.h"
+#include "writers.h"
 #include "lib/util/dlinklist.h"
 
+#define NOBODY 65534
 #define CSV_UNSTABLE_MAX (64 * 1024 * 1024)
 
 static void csv_unstable_free(struct csv_handle *h, struct csv_unstable *u)
@@ -31,10 +37,27 @@ static void csv_unstable_forget(struct csv_handle *h)
 	}
 }
 
-void csv_unstable_commit(struct csv_handle *h, uint64_t serial)
+int csv_unstable_commit(struct csv_handle *h, uint64_t serial)
 {
+	int ret = h->unstable_error;
+
 	while (h->unstable != NULL && h->unstable->serial <= serial) {
 		csv_unstable_free(h, h->unstable);
+	}
+	h->unstable_error = 0;
+	return ret;
+}
+
+int csv_unstable_settle(struct csv_handle *h)
+{
+	return h->unstable != NULL ? csv_fsync(h, CSV_F_DATASYNC) : 0;
+}
+
+/* The owner's kernel tells of a failed flush once: to us, not to a later one. */
+static void csv_unstable_failed(struct csv_handle *h, int error)
+{
+	if (error != 0 && h->unstable_error == 0) {
+		h->unstable_error = error;
 	}
 }
 
@@ -43,8 +66,7 @@ static void csv_unstable_flushed(struct tevent_req *req)
 	struct csv_handle *h = tevent_req_callback_data(req,
 							struct csv_handle);
 
-	/* a failure keeps the copies; the next flush tells the application */
-	(void)csv_io_recv(req, NULL);
+	csv_unstable_failed(h, csv_io_recv(req, NULL));
 	TALLOC_FREE(req);
 	h->committing = false;
 }
@@ -77,7 +99,7 @@ void csv_unstable_add(struct csv_handle *h,
 	}
 	h->unstable_serial += 1;
 	if (vol->unstable_bytes + n > CSV_UNSTABLE_MAX) {
-		(void)csv_fsync(h, CSV_F_DATASYNC);
+		csv_unstable_failed(h, csv_fsync(h, CSV_F_DATASYNC));
 		return;
 	}
 	u = talloc_zero(h, struct csv_unstable);
@@ -86,12 +108,13 @@ void csv_unstable_add(struct csv_handle *h,
 	}
 	if (u == NULL || u->data == NULL) {
 		talloc_free(u);
-		(void)csv_fsync(h, CSV_F_DATASYNC);
+		csv_unstable_failed(h, csv_fsync(h, CSV_F_DATASYNC));
 		return;
 	}
 	u->offset = offset;
 	u->length = n;
 	u->serial = h->unstable_serial;
+	u->epoch = vol->active_epoch;
 	vol->unstable_bytes += n;
 	DLIST_ADD_END(h->unstable, u);
 	if (vol->unstable_bytes > CSV_UNSTABLE_MAX / 2) {
@@ -124,21 +147,70 @@ static int csv_unstable_write(struct csv_file *file,
 	return 0;
 }
 
-static int csv_unstable_replay_handle(struct csv_handle *h)
+/*
+ * What another writer's open brought to the disk must not return. A mark that
+ * is not this file's, or nonsense, voids nothing.
+ */
+static int csv_unstable_mark(struct csv_file *file, struct csv_writers *w)
+{
+	const struct csv_backend_ops *ops = file->backend->ops;
+	static const struct csv_cred nobody = { .uid = NOBODY, .gid = NOBODY };
+	uint8_t buf[CSV_WRITERS_MAX];
+	size_t size = sizeof(buf);
+	struct csv_stat st = {};
+	int ret;
+
+	*w = (struct csv_writers){};
+	ret = ops->getxattr(file, &nobody, CSV_WRITERS_XATTR, buf, &size);
+	if (ret == CSV_E_LOST || ret == CSV_E_STALE) {
+		return ret;
+	}
+	if (ret != 0) {
+		return 0;
+	}
+	ret = ops->fstat(file, &st);
+	if (!csv_writers_pull(buf, size, w) || w->ino != st.ino) {
+		*w = (struct csv_writers){};
+	}
+	return ret;
+}
+
+static int csv_unstable_replay_file(struct csv_handle *h, struct csv_file *file)
 {
 	struct csv_unstable *u = NULL;
+	struct csv_unstable *next = NULL;
+	struct csv_writers w;
+	int ret = csv_unstable_mark(file, &w);
+
+	for (u = h->unstable; u != NULL && ret == 0; u = next) {
+		next = u->next;
+		if (csv_writers_has(&w, w.ino, u->epoch)) {
+			csv_unstable_free(h, u);
+			continue;
+		}
+		ret = csv_unstable_write(file, u);
+		if (ret == 0) {
+			u->epoch = h->vol->target.epoch;
+		}
+	}
+	return ret;
+}
+
+static int csv_unstable_replay_handle(struct csv_handle *h)
+{
 	struct csv_file *file = NULL;
 	int ret;
 
 	ret = csv_handle_file(h, &file);
-	for (u = h->unstable; u != NULL && ret == 0; u = u->next) {
-		ret = csv_unstable_write(file, u);
+	if (ret == 0) {
+		ret = csv_unstable_replay_file(h, file);
 	}
 	if (ret == CSV_E_LOST || ret == CSV_E_STALE) {
 		return ret;
 	}
 	if (ret != 0) {
 		/* the file is gone, or full: as an fsync that failed */
+		csv_unstable_failed(h, ret);
 		csv_unstable_forget(h);
 	}
 	return 0;
@@ -151,19 +223,21 @@ int csv_unstable_replay(struct csv_volume *vol)
 	bool forget = t->clean && t->epoch == vol->active_epoch + 1;
 	int ret = 0;
 
-	if (t->epoch == vol->active_epoch) {
-		/* the same owner: its kernel still has them */
-		return 0;
-	}
 	for (h = vol->handles; h != NULL && ret == 0; h = h->next) {
 		if (h->unstable == NULL || h->invalid) {
 			continue;
 		}
-		if (forget) {
+		if (t->epoch == vol->active_epoch) {
+			/*
+			 * The same owner, its kernel still has them. Others
+			 * could not see for a moment that we write.
+			 */
+			csv_unstable_flush(h);
+		} else if (forget) {
 			csv_unstable_forget(h);
-			continue;
+		} else {
+			ret = csv_unstable_replay_handle(h);
 		}
-		ret = csv_unstable_replay_handle(h);
 	}
 	return ret;
 }

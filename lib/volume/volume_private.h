@@ -58,6 +58,7 @@ struct csv_unstable {
 	int64_t offset;
 	size_t length;
 	uint64_t serial; /* of the write, grows */
+	uint64_t epoch;	 /* of the owner that has it in its memory */
 	uint8_t *data;	 /* talloc child */
 };
 
@@ -71,6 +72,7 @@ struct csv_handle {
 	struct csv_unstable *unstable; /* in the order written */
 	uint64_t unstable_serial;      /* of the last one */
 	bool committing;	       /* a flush of our own is running */
+	int unstable_error;	       /* the next flush tells of it, once */
 };
 
 /* volume.c */
@@ -154,8 +156,16 @@ void csv_unstable_add(struct csv_handle *h,
 		      const void *buf,
 		      size_t n,
 		      int64_t offset);
-/* A flush that was sent when the serial was `serial` succeeded. */
-void csv_unstable_commit(struct csv_handle *h, uint64_t serial);
+/*
+ * A flush that was sent when the serial was `serial` succeeded. 0, or the
+ * errno value of a flush of our own that failed, told once.
+ */
+int csv_unstable_commit(struct csv_handle *h, uint64_t serial);
+/*
+ * Before a change of the file that must not be followed by a copy of an
+ * earlier write: flush. 0 or errno.
+ */
+int csv_unstable_settle(struct csv_handle *h);
 /*
  * A backend was made: what an owner that died may have lost is written again,
  * what a clean release brought to the disk is forgotten. 0 or CSV_E_*.
