@@ -237,58 +237,121 @@ static int exec_setattr(struct serve_job *job)
 				    req->flags);
 }
 
+/* Values are told in the order wanted: want->num of them. */
+static int extra_to_wire(TALLOC_CTX *mem_ctx,
+			 const struct csv_extra *x,
+			 uint32_t num,
+			 struct csv_wire_dirent *w)
+{
+	uint32_t i;
+
+	w->has_extra = true;
+	csv_fh_to_wire(&x->fh, &w->fh);
+	w->xattr_names.data = discard_const_p(uint8_t, x->names);
+	w->xattr_names.length = x->names_length;
+	w->values = talloc_zero_array(mem_ctx, struct csv_wire_value, num);
+	if (w->values == NULL) {
+		return ENOMEM;
+	}
+	w->num_values = num;
+	for (i = 0; i < num; i++) {
+		w->values[i].present = x->values[i].present;
+		w->values[i].data.data = discard_const_p(uint8_t,
+							 x->values[i].data);
+		w->values[i].data.length = x->values[i].length;
+	}
+	return 0;
+}
+
+static int dirent_to_wire(TALLOC_CTX *mem_ctx,
+			  const struct csv_dirent *e,
+			  uint32_t num_values,
+			  struct csv_wire_dirent *w)
+{
+	w->cookie = e->cookie;
+	w->has_stat = e->has_stat;
+	w->name.data = discard_const_p(uint8_t, e->name);
+	w->name.length = e->name_len;
+	if (e->has_stat) {
+		csv_stat_to_wire(&e->st, &w->st);
+	}
+	if (e->extra == NULL) {
+		return 0;
+	}
+	return extra_to_wire(mem_ctx, e->extra, num_values, w);
+}
+
 static int answer_dirlist(struct serve_job *job,
 			  const struct csv_dirlist *list,
-			  uint32_t num)
+			  uint32_t num,
+			  uint32_t num_values)
 {
 	struct csv_readdir_rep rep = { .eof = list->eof && num == list->num,
 				       .num = num };
 	uint32_t i;
-	int ret;
+	int ret = 0;
 
 	rep.entries = talloc_zero_array(job, struct csv_wire_dirent, num);
 	if (rep.entries == NULL) {
 		return ENOMEM;
 	}
-	for (i = 0; i < num; i++) {
-		const struct csv_dirent *e = &list->entries[i];
-		struct csv_wire_dirent *w = &rep.entries[i];
-
-		w->cookie = e->cookie;
-		w->has_stat = e->has_stat;
-		w->name.data = discard_const_p(uint8_t, e->name);
-		w->name.length = e->name_len;
-		if (e->has_stat) {
-			csv_stat_to_wire(&e->st, &w->st);
-		}
+	for (i = 0; ret == 0 && i < num; i++) {
+		ret = dirent_to_wire(rep.entries,
+				     &list->entries[i],
+				     num_values,
+				     &rep.entries[i]);
 	}
-	ret = exec_answer(job, &rep);
+	if (ret == 0) {
+		ret = exec_answer(job, &rep);
+	}
 	talloc_free(rep.entries);
 	return ret;
+}
+
+static int want_of(struct serve_job *job,
+		   const struct csv_readdir_req *req,
+		   struct csv_want *want)
+{
+	uint32_t i;
+
+	for (i = 0; i < req->num_xattrs && i < CSV_MAX_WANT; i++) {
+		want->xattrs[i] = csv_bytes_str(job, &req->xattrs[i]);
+		if (want->xattrs[i] == NULL) {
+			return ENOMEM;
+		}
+		want->num += 1;
+	}
+	return 0;
 }
 
 static int exec_readdir(struct serve_job *job)
 {
 	const struct csv_readdir_req *req = job->req;
 	struct csv_dirlist *list = NULL;
+	struct csv_want want = {};
 	uint32_t num;
 	int ret;
 
+	ret = want_of(job, req, &want);
+	if (ret != 0) {
+		return ret;
+	}
 	ret = ops_of(job)->readdir(file_of(job, 0),
 				   job,
 				   cred_of(job),
 				   req->cookie,
 				   MIN(req->max_bytes, SERVE_MAX_READDIR),
+				   req->want_extra ? &want : NULL,
 				   &list);
 	if (ret != 0) {
 		return ret;
 	}
 	num = list->num;
-	ret = answer_dirlist(job, list, num);
+	ret = answer_dirlist(job, list, num, want.num);
 	while (ret == 0 && job->body_len > CSV_WIRE_MAX_BODY && num > 1) {
 		TALLOC_FREE(job->body);
 		num /= 2;
-		ret = answer_dirlist(job, list, num);
+		ret = answer_dirlist(job, list, num, want.num);
 	}
 	talloc_free(list);
 	return ret;

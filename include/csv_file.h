@@ -107,6 +107,37 @@ struct csv_setattr {
 	struct timespec mtime;
 };
 
+/*
+ * What a listing shall bring of each entry beside its attributes: the values
+ * of these xattrs, as far as they are small.
+ */
+#define CSV_MAX_WANT 8
+#define CSV_MAX_WANTED_NAMES 1024 /* bytes of all xattr names of an entry */
+#define CSV_MAX_WANTED_VALUE 4096 /* bytes of one value */
+
+struct csv_want {
+	uint32_t num;
+	const char *xattrs[CSV_MAX_WANT];
+};
+
+struct csv_value {
+	bool present; /* false: none, too large, or not for this user */
+	uint32_t length;
+	const uint8_t *data;
+};
+
+/*
+ * What the user who lists could have learnt of the entry by opening it
+ * (CSV_O_PATH | CSV_O_NOFOLLOW) and asking the handle, all of it of one and
+ * the same file.
+ */
+struct csv_extra {
+	struct csv_fhandle fh;
+	const char *names; /* of all xattrs, as listxattr(2) gives them */
+	uint32_t names_length;
+	struct csv_value values[CSV_MAX_WANT]; /* in the order wanted */
+};
+
 /* One entry of a listing; name is NUL-terminated for convenience. */
 struct csv_dirent {
 	uint64_t cookie; /* continue after this entry */
@@ -114,6 +145,11 @@ struct csv_dirent {
 	const char *name; /* belongs to the csv_dirlist */
 	bool has_stat;	  /* false: vanished between listing and stat */
 	struct csv_stat st;
+	/*
+	 * Talloc child of the list. NULL: nothing was wanted, it cannot be
+	 * told (no right, too much of it), or the entry is "." or "..".
+	 */
+	const struct csv_extra *extra;
 };
 
 struct csv_dirlist {

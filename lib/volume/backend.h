@@ -83,7 +83,8 @@ struct csv_backend_ops {
 
 	/*
 	 * Entries after `cookie` (0: from the start; "." and ".." included,
-	 * CSV_HIDDEN_DIR not), about max_bytes of them, with attributes.
+	 * CSV_HIDDEN_DIR not), about max_bytes of them (csv_dirent_bytes()),
+	 * with attributes and with what `want` (may be NULL) names.
 	 * Cookies are valid across epochs for the same directory.
 	 */
 	int (*readdir)(struct csv_file *dir,
@@ -91,6 +92,7 @@ struct csv_backend_ops {
 		       const struct csv_cred *cred,
 		       uint64_t cookie,
 		       uint32_t max_bytes,
+		       const struct csv_want *want,
 		       struct csv_dirlist **list);
 
 	int (*mkdir)(struct csv_file *dir,
@@ -221,6 +223,22 @@ struct csv_backend_ops {
 	/* Can the storage still be written to? Blocks. NULL: not asked. */
 	bool (*writes)(struct csv_backend *b);
 };
+
+/* About what an entry takes in an answer. */
+static inline uint32_t csv_dirent_bytes(const struct csv_dirent *e)
+{
+	const struct csv_extra *x = e->extra;
+	uint32_t bytes = 128 + e->name_len;
+	uint32_t i;
+
+	if (x != NULL) {
+		bytes += 32 + x->fh.length + x->names_length;
+		for (i = 0; i < CSV_MAX_WANT; i++) {
+			bytes += x->values[i].length;
+		}
+	}
+	return bytes;
+}
 
 struct csv_backend {
 	const struct csv_backend_ops *ops;

@@ -202,3 +202,24 @@ int csv_open_fh(struct csv_volume *vol,
 	*handle = h;
 	return 0;
 }
+
+int csv_open_fh_later(struct csv_volume *vol,
+		      TALLOC_CTX *mem_ctx,
+		      const struct csv_fhandle *fh,
+		      uint32_t how,
+		      struct csv_handle **handle)
+{
+	const uint32_t known = CSV_O_PATH | CSV_O_NOFOLLOW | CSV_O_DIRECTORY;
+	struct csv_handle *h = NULL;
+
+	if ((how & ~known) != 0 || (how & CSV_O_PATH) == 0) {
+		return EINVAL;
+	}
+	h = csv_handle_new(mem_ctx, vol, how);
+	if (h == NULL) {
+		return ENOMEM;
+	}
+	h->fh = *fh;
+	*handle = h;
+	return 0;
+}

@@ -10,11 +10,10 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 #include "local_private.h"
 
-/* What an entry with its attributes takes in an answer, without its name. */
-#define ENTRY_BYTES 128
 #define MIN_CHUNK 1024
 #define MAX_CHUNK 65536
 
@@ -28,6 +27,8 @@ struct linux_dirent {
 
 struct listing {
 	struct local_file *dir;
+	const struct csv_want *want; /* NULL: nothing */
+	uint32_t max_bytes;
 	int fd;
 	bool is_root;
 	uint64_t cookie;
@@ -53,12 +54,126 @@ static int still_answers(const struct listing *l)
 	return 0;
 }
 
+/* Is name one of those that listxattr(2) gave? */
+static bool has_name(const struct csv_extra *x, const char *name)
+{
+	const char *end = x->names + x->names_length;
+	const char *p = NULL;
+
+	for (p = x->names; p < end; p += strlen(p) + 1) {
+		if (strcmp(p, name) == 0) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static void extra_value(struct csv_extra *x,
+			const char *path,
+			const char *name,
+			struct csv_value *value)
+{
+	uint8_t buf[CSV_MAX_WANTED_VALUE];
+	ssize_t n;
+
+	if (!has_name(x, name)) {
+		return;
+	}
+	n = getxattr(path, name, buf, sizeof(buf));
+	if (n == -1) {
+		return;
+	}
+	value->data = talloc_memdup(x, buf, (size_t)n);
+	value->present = value->data != NULL;
+	value->length = value->present ? (uint32_t)n : 0;
+}
+
+static bool extra_xattrs(const struct csv_want *want,
+			 int fd,
+			 struct csv_extra *x)
+{
+	char names[CSV_MAX_WANTED_NAMES];
+	struct local_procpath p;
+	const char *path = local_procpath(&p, fd);
+	ssize_t n;
+	uint32_t i;
+
+	n = listxattr(path, names, sizeof(names));
+	if (n == -1) {
+		return false;
+	}
+	x->names = talloc_memdup(x, names, (size_t)n);
+	if (x->names == NULL) {
+		return false;
+	}
+	x->names_length = (uint32_t)n;
+	for (i = 0; i < want->num && i < CSV_MAX_WANT; i++) {
+		extra_value(x, path, want->xattrs[i], &x->values[i]);
+	}
+	return true;
+}
+
+/*
+ * As the user who lists, in the way an open of the name goes: what he may not
+ * open or read is not in it. An answer has an end: what no longer fits is
+ * asked for one by one.
+ */
+static bool add_extra(struct listing *l, struct csv_dirent *e)
+{
+	struct csv_extra *x = NULL;
+	bool ok = false;
+	int fd = -1;
+
+	if (l->want == NULL || l->bytes / 4 > l->max_bytes ||
+	    strcmp(e->name, ".") == 0 || strcmp(e->name, "..") == 0)
+	{
+		return false;
+	}
+	if (local_resolve(l->dir->lb,
+			  l->fd,
+			  e->name,
+			  O_PATH | O_NOFOLLOW,
+			  0,
+			  false,
+			  &fd) != 0)
+	{
+		return false;
+	}
+	x = talloc_zero(l->list, struct csv_extra);
+	if (x != NULL && local_stat_fd(fd, &e->st) == 0 && e->st.nlink > 0 &&
+	    local_fhandle_fd(fd, &x->fh) == 0)
+	{
+		ok = extra_xattrs(l->want, fd, x);
+	}
+	close(fd);
+	if (!ok) {
+		talloc_free(x);
+		return false;
+	}
+	e->extra = x;
+	e->has_stat = true;
+	return true;
+}
+
+/* Attributes alone; above the root is not ours to show. */
+static int add_stat(struct listing *l, struct csv_dirent *e)
+{
+	bool up = l->is_root && strcmp(e->name, "..") == 0;
+	int ret;
+
+	ret = local_stat_at(l->fd, up ? "." : e->name, &e->st);
+	e->has_stat = ret == 0;
+	if (ret == 0 || ret == ENOENT || ret == EACCES) {
+		return 0;
+	}
+	return still_answers(l);
+}
+
 static int add_entry(struct listing *l, const struct linux_dirent *de)
 {
 	struct csv_dirlist *list = l->list;
 	struct csv_dirent *e = NULL;
-	bool up = l->is_root && strcmp(de->d_name, "..") == 0;
-	int ret;
+	int ret = 0;
 
 	if (l->is_root && strcmp(de->d_name, CSV_HIDDEN_DIR) == 0) {
 		return 0;
@@ -80,14 +195,11 @@ static int add_entry(struct listing *l, const struct linux_dirent *de)
 		.name = de->d_name,
 		.name_len = (uint32_t)strlen(de->d_name),
 	};
-	/* above the root is not ours to show */
-	ret = local_stat_at(l->fd, up ? "." : de->d_name, &e->st);
-	e->has_stat = ret == 0;
-	l->bytes += ENTRY_BYTES + e->name_len;
-	if (ret == 0 || ret == ENOENT || ret == EACCES) {
-		return 0;
+	if (!add_extra(l, e)) {
+		ret = add_stat(l, e);
 	}
-	return still_answers(l);
+	l->bytes += csv_dirent_bytes(e);
+	return ret;
 }
 
 /* One getdents64(2); its buffer stays: the names are in it. */
@@ -145,8 +257,8 @@ static int read_chunks(struct listing *l, uint64_t cookie, uint32_t max_bytes)
 	while (ret == 0 && !l->list->eof && !l->broken &&
 	       l->bytes < max_bytes)
 	{
-		/* an entry is about four times what getdents gives for it */
-		size = (max_bytes - l->bytes) / 4;
+		/* an entry is so much larger than what getdents gives for it */
+		size = (max_bytes - l->bytes) / (l->want != NULL ? 8 : 4);
 		size = size < MIN_CHUNK ? MIN_CHUNK : size;
 		size = size > MAX_CHUNK ? MAX_CHUNK : size;
 		ret = read_chunk(l, size);
@@ -158,10 +270,17 @@ static int list_fd(struct local_file *d,
 		   struct csv_dirlist *list,
 		   int fd,
 		   uint64_t cookie,
-		   uint32_t max_bytes)
+		   uint32_t max_bytes,
+		   const struct csv_want *want)
 {
 	struct local_backend *lb = d->lb;
-	struct listing l = {.dir = d, .fd = fd, .list = list};
+	struct listing l = {
+		.dir = d,
+		.want = want,
+		.max_bytes = max_bytes,
+		.fd = fd,
+		.list = list,
+	};
 	struct stat st;
 	int ret;
 
@@ -185,6 +304,7 @@ int local_readdir(struct csv_file *dir,
 		  const struct csv_cred *cred,
 		  uint64_t cookie,
 		  uint32_t max_bytes,
+		  const struct csv_want *want,
 		  struct csv_dirlist **list)
 {
 	struct local_file *d = local_file(dir);
@@ -206,8 +326,9 @@ int local_readdir(struct csv_file *dir,
 		}
 	}
 	l = talloc_zero(mem_ctx, struct csv_dirlist);
+	max_bytes = max_bytes != 0 ? max_bytes : 1;
 	ret = l == NULL ? ENOMEM
-			: list_fd(d, l, fd, cookie, max_bytes ? max_bytes : 1);
+			: list_fd(d, l, fd, cookie, max_bytes, want);
 	if (fd != d->fd) {
 		close(fd);
 	}

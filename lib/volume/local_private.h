@@ -191,6 +191,7 @@ int local_readdir(struct csv_file *dir,
 		  const struct csv_cred *cred,
 		  uint64_t cookie,
 		  uint32_t max_bytes,
+		  const struct csv_want *want,
 		  struct csv_dirlist **list);
 
 /* local_names.c */

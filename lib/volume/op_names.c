@@ -12,6 +12,7 @@ struct csv_args_readdir {
 	const struct csv_cred *cred;
 	uint64_t cookie;
 	uint32_t max_bytes;
+	const struct csv_want *want;
 	struct csv_dirlist **list;
 };
 
@@ -28,6 +29,7 @@ static int csv_do_readdir(struct csv_backend *b,
 			       a->cred,
 			       a->cookie,
 			       a->max_bytes,
+			       a->want,
 			       a->list);
 }
 
@@ -36,6 +38,7 @@ int csv_readdir(struct csv_handle *dir,
 		const struct csv_cred *cred,
 		uint64_t cookie,
 		uint32_t max_bytes,
+		const struct csv_want *want,
 		struct csv_dirlist **list)
 {
 	struct csv_args_readdir args = {
@@ -43,6 +46,7 @@ int csv_readdir(struct csv_handle *dir,
 		.cred = cred,
 		.cookie = cookie,
 		.max_bytes = max_bytes,
+		.want = want,
 		.list = list,
 	};
 

@@ -104,39 +104,83 @@ int remote_open_fh(struct csv_backend *b,
 	return ret;
 }
 
-static int dirlist_take(TALLOC_CTX *mem_ctx,
-			const struct csv_readdir_rep *rep,
-			struct csv_dirlist **_list)
+/* What it points to stays with the answer's memory. */
+static struct csv_extra *extra_take(TALLOC_CTX *mem_ctx,
+				    const struct csv_wire_dirent *w)
 {
-	struct csv_dirlist *list = NULL;
+	struct csv_extra *x = talloc_zero(mem_ctx, struct csv_extra);
 	uint32_t i;
 
-	list = talloc_zero(mem_ctx, struct csv_dirlist);
-	if (list == NULL) {
-		return ENOMEM;
+	if (x == NULL) {
+		return NULL;
 	}
+	csv_fh_from_wire(&w->fh, &x->fh);
+	x->names = (const char *)w->xattr_names.data;
+	x->names_length = w->xattr_names.length;
+	for (i = 0; i < w->num_values && i < CSV_MAX_WANT; i++) {
+		x->values[i] = (struct csv_value) {
+			.present = w->values[i].present,
+			.length = w->values[i].data.length,
+			.data = w->values[i].data.data,
+		};
+	}
+	return x;
+}
+
+static int dirent_take(struct csv_dirlist *list,
+		       const struct csv_wire_dirent *w,
+		       struct csv_dirent *e)
+{
+	e->cookie = w->cookie;
+	e->name_len = w->name.length;
+	e->name = csv_bytes_str(list->entries, &w->name);
+	e->has_stat = w->has_stat;
+	csv_stat_from_wire(&w->st, &e->st);
+	if (w->has_extra) {
+		e->extra = extra_take(list, w);
+	}
+	return e->name == NULL || (w->has_extra && e->extra == NULL) ? ENOMEM
+								     : 0;
+}
+
+static int dirlist_take(struct csv_dirlist *list,
+			const struct csv_readdir_rep *rep)
+{
+	uint32_t i;
+	int ret = 0;
+
 	list->num = rep->num;
 	list->eof = rep->eof;
 	list->entries = talloc_zero_array(list, struct csv_dirent, rep->num);
-	for (i = 0; list->entries != NULL && i < rep->num; i++) {
-		const struct csv_wire_dirent *w = &rep->entries[i];
-		struct csv_dirent *e = &list->entries[i];
-
-		e->cookie = w->cookie;
-		e->name_len = w->name.length;
-		e->name = csv_bytes_str(list->entries, &w->name);
-		e->has_stat = w->has_stat;
-		csv_stat_from_wire(&w->st, &e->st);
-		if (e->name == NULL) {
-			TALLOC_FREE(list->entries);
-		}
-	}
 	if (list->entries == NULL) {
-		talloc_free(list);
 		return ENOMEM;
 	}
-	*_list = list;
-	return 0;
+	for (i = 0; ret == 0 && i < rep->num; i++) {
+		ret = dirent_take(list, &rep->entries[i], &list->entries[i]);
+	}
+	return ret;
+}
+
+static int want_push(const struct csv_want *want,
+		     struct csv_bytes xattrs[CSV_MAX_WANT],
+		     struct csv_readdir_req *req)
+{
+	uint32_t i;
+	int ret = 0;
+
+	if (want == NULL) {
+		return 0;
+	}
+	if (want->num > CSV_MAX_WANT) {
+		return EINVAL;
+	}
+	for (i = 0; ret == 0 && i < want->num; i++) {
+		ret = remote_name(want->xattrs[i], &xattrs[i]);
+	}
+	req->want_extra = true;
+	req->num_xattrs = want->num;
+	req->xattrs = xattrs;
+	return ret;
 }
 
 int remote_readdir(struct csv_file *dir,
@@ -144,12 +188,15 @@ int remote_readdir(struct csv_file *dir,
 		   const struct csv_cred *cred,
 		   uint64_t cookie,
 		   uint32_t max_bytes,
-		   struct csv_dirlist **list)
+		   const struct csv_want *want,
+		   struct csv_dirlist **_list)
 {
 	struct remote_backend *rb = remote_file(dir)->rb;
 	struct csv_readdir_req req = { .dir = remote_file(dir)->handle,
 				       .cookie = cookie,
 				       .max_bytes = max_bytes };
+	struct csv_bytes xattrs[CSV_MAX_WANT] = {};
+	struct csv_dirlist *list = NULL;
 	struct csv_readdir_rep rep;
 	struct remote_call c = { .rb = rb,
 				 .op = CSV_OP_READDIR,
@@ -158,16 +205,25 @@ int remote_readdir(struct csv_file *dir,
 				 .rep = &rep };
 	int ret;
 
-	c.mem_ctx = talloc_new(rb);
-	if (c.mem_ctx == NULL) {
+	ret = want_push(want, xattrs, &req);
+	if (ret != 0) {
+		return ret;
+	}
+	list = talloc_zero(mem_ctx, struct csv_dirlist);
+	if (list == NULL) {
 		return ENOMEM;
 	}
+	c.mem_ctx = list;
 	ret = remote_call(&c);
 	if (ret == 0) {
-		ret = dirlist_take(mem_ctx, &rep, list);
+		ret = dirlist_take(list, &rep);
 	}
-	talloc_free(c.mem_ctx);
-	return ret;
+	if (ret != 0) {
+		talloc_free(list);
+		return ret;
+	}
+	*_list = list;
+	return 0;
 }
 
 /* MKDIR, MKNOD, SYMLINK, UNLINK */

@@ -96,6 +96,7 @@ int remote_readdir(struct csv_file *dir,
 		   const struct csv_cred *cred,
 		   uint64_t cookie,
 		   uint32_t max_bytes,
+		   const struct csv_want *want,
 		   struct csv_dirlist **list);
 int remote_mkdir(struct csv_file *dir,
 		 const struct csv_cred *cred,

@@ -146,6 +146,17 @@ int csv_open_fh(struct csv_volume *vol,
 		struct csv_handle **handle,
 		struct csv_stat *st);
 
+/*
+ * The same for what a listing named (csv_extra.fh): the down-level file is
+ * opened only when something is asked of it. how: CSV_O_PATH, with
+ * CSV_O_NOFOLLOW or CSV_O_DIRECTORY or without.
+ */
+int csv_open_fh_later(struct csv_volume *vol,
+		      TALLOC_CTX *mem_ctx,
+		      const struct csv_fhandle *fh,
+		      uint32_t how,
+		      struct csv_handle **handle);
+
 /* The name of the file that survives everything; always known. */
 const struct csv_fhandle *csv_handle_fh(const struct csv_handle *handle);
 uint32_t csv_handle_how(const struct csv_handle *handle);
@@ -168,6 +179,7 @@ int csv_readdir(struct csv_handle *dir,
 		const struct csv_cred *cred,
 		uint64_t cookie,
 		uint32_t max_bytes,
+		const struct csv_want *want,
 		struct csv_dirlist **list);
 int csv_mkdir(struct csv_volume *vol,
 	      const struct csv_cred *cred,

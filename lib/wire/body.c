@@ -101,6 +101,19 @@ static bool check_setattr_req(const void *p)
 	return name_ok(&r->name);
 }
 
+static bool check_readdir_req(const void *p)
+{
+	const struct csv_readdir_req *r = p;
+	uint32_t i;
+
+	for (i = 0; i < r->num_xattrs; i++) {
+		if (!name_ok(&r->xattrs[i])) {
+			return false;
+		}
+	}
+	return true;
+}
+
 /* Entries take 8 (cookie) and 4 (length of the name) bytes at least. */
 static bool precheck_readdir_rep(const uint8_t *buf, size_t len)
 {
@@ -113,14 +126,37 @@ static bool precheck_readdir_rep(const uint8_t *buf, size_t len)
 	return le32toh(num) <= len / 12;
 }
 
+/* Names, each with a NUL behind it. */
+static bool names_ok(const struct csv_bytes *b)
+{
+	return b->length <= CSV_MAX_WANTED_NAMES &&
+	       (b->length == 0 || b->data[b->length - 1] == '\0');
+}
+
+static bool extra_ok(const struct csv_wire_dirent *e)
+{
+	uint32_t i;
+
+	if (!names_ok(&e->xattr_names)) {
+		return false;
+	}
+	for (i = 0; i < e->num_values; i++) {
+		if (e->values[i].data.length > CSV_MAX_WANTED_VALUE) {
+			return false;
+		}
+	}
+	return true;
+}
+
 static bool check_readdir_rep(const void *p)
 {
 	const struct csv_readdir_rep *r = p;
+	const struct csv_wire_dirent *e = NULL;
 	uint32_t i;
 
 	for (i = 0; i < r->num; i++) {
-		if (!name_ok(&r->entries[i].name) ||
-		    !stat_ok(&r->entries[i].st)) {
+		e = &r->entries[i];
+		if (!name_ok(&e->name) || !stat_ok(&e->st) || !extra_ok(e)) {
 			return false;
 		}
 	}
@@ -243,7 +279,7 @@ static const struct csv_body bodies[B_NONE] = {
 	[B_STATAT_REQ] = BODY(statat_req, check_statat_req, NULL),
 	[B_STATAT_REP] = BODY(statat_rep, check_statat_rep, NULL),
 	[B_SETATTR_REQ] = BODY(setattr_req, check_setattr_req, NULL),
-	[B_READDIR_REQ] = BODY(readdir_req, NULL, NULL),
+	[B_READDIR_REQ] = BODY(readdir_req, check_readdir_req, NULL),
 	[B_READDIR_REP] = BODY(readdir_rep, check_readdir_rep,
 			       precheck_readdir_rep),
 	[B_NAME_REQ] = BODY(name_req, check_name_req, NULL),

@@ -194,6 +194,15 @@ const struct csv_cred *csv_cred_now(struct vfs_handle_struct *handle)
 	return &cred;
 }
 
+bool csv_cred_equal(const struct csv_cred *a, const struct csv_cred *b)
+{
+	size_t size = a->num_groups * sizeof(a->groups[0]);
+
+	return a->uid == b->uid && a->gid == b->gid && a->umask == b->umask &&
+	       a->num_groups == b->num_groups &&
+	       (size == 0 || memcmp(a->groups, b->groups, size) == 0);
+}
+
 uint32_t csv_stable(struct vfs_handle_struct *handle)
 {
 	struct csv_share *share = csv_share_of(handle);

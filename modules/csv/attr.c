@@ -102,6 +102,25 @@ static bool csv_stat_opened(struct vfs_handle_struct *handle,
 	return true;
 }
 
+static int csv_stat_handle(struct vfs_handle_struct *handle,
+			   struct files_struct *fsp,
+			   struct csv_handle *h,
+			   struct csv_stat *st)
+{
+	struct csv_fsp *ext = VFS_FETCH_FSP_EXTENSION(handle, fsp);
+	const struct csv_dirent *entry = NULL;
+
+	if (csv_stat_opened(handle, fsp, st)) {
+		return 0;
+	}
+	entry = ext == NULL ? NULL : csv_listed_entry(ext->listed);
+	if (entry != NULL) {
+		*st = entry->st;
+		return 0;
+	}
+	return csv_fstat(h, st);
+}
+
 static void csv_stat_above(SMB_STRUCT_STAT *sbuf)
 {
 	*sbuf = (SMB_STRUCT_STAT) {
@@ -129,11 +148,9 @@ int csv_vfs_fstat(struct vfs_handle_struct *handle,
 	if (h == NULL) {
 		return -1;
 	}
-	if (!csv_stat_opened(handle, fsp, &st)) {
-		ret = csv_fstat(h, &st);
-		if (ret != 0) {
-			return csv_ret(ret);
-		}
+	ret = csv_stat_handle(handle, fsp, h, &st);
+	if (ret != 0) {
+		return csv_ret(ret);
 	}
 	csv_stat_to_smb(handle, &st, sbuf);
 	return 0;
@@ -166,6 +183,7 @@ static int csv_change(struct vfs_handle_struct *handle,
 {
 	int ret;
 
+	csv_listed_forget();
 	ret = csv_setattr(h,
 			  csv_cred_now(handle),
 			  name,

@@ -58,6 +58,7 @@ struct csv_fsp {
 	struct csv_stat opened;
 	uint64_t opened_serial;
 	struct timespec opened_at;
+	uint64_t listed; /* of the listing that brought it; 0: opened */
 };
 
 /* options.c */
@@ -119,6 +120,7 @@ bool csv_at_cwd(struct vfs_handle_struct *handle,
 const struct csv_cred *csv_cred_now(struct vfs_handle_struct *handle);
 /* CSV_F_STABLE where the share promises it */
 uint32_t csv_stable(struct vfs_handle_struct *handle);
+bool csv_cred_equal(const struct csv_cred *a, const struct csv_cred *b);
 /* The number of the present VFS call on any volume, from 1. */
 uint64_t csv_call_serial(void);
 /* the errno value that smbd shall see */
@@ -268,6 +270,24 @@ struct dirent *csv_vfs_readdir(struct vfs_handle_struct *handle,
 			       DIR *dirp);
 void csv_vfs_rewind_dir(struct vfs_handle_struct *handle, DIR *dirp);
 int csv_vfs_closedir(struct vfs_handle_struct *handle, DIR *dirp);
+/*
+ * What the listing knows of the entry that it gave out last (dir.c says how
+ * long that holds); NULL: nothing. Always with an extra. *serial is for
+ * csv_listed_entry().
+ */
+const struct csv_dirent *csv_listed_at(const struct csv_at *at,
+				       const struct csv_cred *cred,
+				       uint64_t *serial);
+const struct csv_dirent *csv_listed_entry(uint64_t serial);
+/* Of that entry: is it this user's listing? */
+bool csv_listed_by(const struct csv_cred *cred);
+/* false: ask the owner; true and *value NULL: it has none */
+bool csv_listed_getxattr(const struct csv_dirent *entry,
+			 const struct csv_cred *cred,
+			 const char *name,
+			 const struct csv_value **value);
+/* Something is about to change: what listings brought may be wrong. */
+void csv_listed_forget(void);
 
 /* names.c */
 int csv_vfs_mkdirat(struct vfs_handle_struct *handle,

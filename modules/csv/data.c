@@ -78,6 +78,7 @@ ssize_t csv_vfs_pwrite(struct vfs_handle_struct *handle,
 	if (h == NULL) {
 		return -1;
 	}
+	csv_listed_forget();
 	while (done < n) {
 		size_t part = MIN(n - done, CSV_MAX_DATA);
 		size_t nwritten = 0;
@@ -261,6 +262,7 @@ int csv_vfs_ftruncate(struct vfs_handle_struct *handle,
 	if (h == NULL) {
 		return -1;
 	}
+	csv_listed_forget();
 	if (lp_strict_allocate(SNUM(fsp->conn)) && !fsp->fsp_flags.is_sparse) {
 		ret = csv_grow_allocated(handle, h, len);
 	} else {
@@ -301,6 +303,7 @@ int csv_vfs_fallocate(struct vfs_handle_struct *handle,
 	if (h == NULL) {
 		return -1;
 	}
+	csv_listed_forget();
 	ret = csv_falloc_mode(mode, &kernel_mode);
 	if (ret == 0) {
 		ret = csv_fallocate(h, kernel_mode, offset, len);

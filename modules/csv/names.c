@@ -17,6 +17,7 @@ int csv_vfs_mkdirat(struct vfs_handle_struct *handle,
 	if (!csv_at(handle, dirfsp, smb_fname, &at)) {
 		return -1;
 	}
+	csv_listed_forget();
 	ret = csv_mkdir(csv_vol(handle),
 			csv_cred_now(handle),
 			at.dir,
@@ -38,6 +39,7 @@ int csv_vfs_mknodat(struct vfs_handle_struct *handle,
 	if (!csv_at(handle, dirfsp, smb_fname, &at)) {
 		return -1;
 	}
+	csv_listed_forget();
 	ret = csv_mknod(csv_vol(handle),
 			csv_cred_now(handle),
 			at.dir,
@@ -72,6 +74,7 @@ int csv_vfs_renameat(struct vfs_handle_struct *handle,
 	{
 		return -1;
 	}
+	csv_listed_forget();
 	ret = csv_rename(csv_vol(handle),
 			 csv_cred_now(handle),
 			 src.dir,
@@ -97,6 +100,7 @@ int csv_vfs_unlinkat(struct vfs_handle_struct *handle,
 	if ((flags & AT_REMOVEDIR) != 0) {
 		csv_flags |= CSV_F_RMDIR;
 	}
+	csv_listed_forget();
 	ret = csv_unlink(csv_vol(handle),
 			 csv_cred_now(handle),
 			 at.dir,
@@ -130,6 +134,7 @@ int csv_vfs_linkat(struct vfs_handle_struct *handle,
 	{
 		src.name = "";
 	}
+	csv_listed_forget();
 	ret = csv_link(csv_vol(handle),
 		       csv_cred_now(handle),
 		       src.dir,
@@ -151,6 +156,7 @@ static int csv_make_symlink(struct vfs_handle_struct *handle,
 	if (!csv_at(handle, dirfsp, smb_fname, &at)) {
 		return -1;
 	}
+	csv_listed_forget();
 	ret = csv_symlink(csv_vol(handle),
 			  csv_cred_now(handle),
 			  at.dir,

@@ -118,8 +118,10 @@ static int csv_fsp_open(struct vfs_handle_struct *handle,
 			uint32_t how,
 			mode_t mode)
 {
+	const struct csv_dirent *entry = NULL;
 	struct csv_fsp *ext = NULL;
 	TALLOC_CTX *mem_ctx = NULL;
+	uint64_t listed = 0;
 	int ret;
 
 	ext = VFS_ADD_FSP_EXTENSION(handle,
@@ -131,16 +133,33 @@ static int csv_fsp_open(struct vfs_handle_struct *handle,
 	}
 	TALLOC_FREE(ext->h);
 	ext->above = NULL;
+	ext->listed = 0;
 	mem_ctx = VFS_MEMCTX_FSP_EXTENSION(handle, fsp);
-	ret = csv_open(csv_vol(handle),
-		       mem_ctx,
-		       csv_cred_now(handle),
-		       at->dir,
-		       at->name,
-		       how,
-		       mode,
-		       &ext->h,
-		       &ext->opened);
+	if ((how & CSV_O_ONCE) != 0) {
+		csv_listed_forget();
+	}
+	if (how == (CSV_O_PATH | CSV_O_NOFOLLOW)) {
+		entry = csv_listed_at(at, csv_cred_now(handle), &listed);
+	}
+	if (entry != NULL) {
+		ret = csv_open_fh_later(csv_vol(handle),
+					mem_ctx,
+					&entry->extra->fh,
+					how,
+					&ext->h);
+		ext->opened = entry->st;
+		ext->listed = listed;
+	} else {
+		ret = csv_open(csv_vol(handle),
+			       mem_ctx,
+			       csv_cred_now(handle),
+			       at->dir,
+			       at->name,
+			       how,
+			       mode,
+			       &ext->h,
+			       &ext->opened);
+	}
 	if (ret != 0) {
 		VFS_REMOVE_FSP_EXTENSION(handle, fsp);
 		return ret;

@@ -7,6 +7,56 @@
 #include "csv.h"
 #include <sys/xattr.h>
 
+/* The entry of the listing that goes on, if that is what fsp is. */
+static const struct csv_dirent *csv_listed_of(struct vfs_handle_struct *handle,
+					      struct files_struct *fsp)
+{
+	struct csv_fsp *ext = VFS_FETCH_FSP_EXTENSION(handle, fsp);
+
+	return ext == NULL ? NULL : csv_listed_entry(ext->listed);
+}
+
+/* As xattr(7): size 0 asks how large it is. */
+static ssize_t csv_xattr_copy(const void *data,
+			      size_t length,
+			      void *value,
+			      size_t size)
+{
+	if (size != 0 && size < length) {
+		errno = ERANGE;
+		return -1;
+	}
+	if (size != 0 && length != 0) {
+		memcpy(value, data, length);
+	}
+	return length;
+}
+
+/* false: nobody knows without asking the owner */
+static bool csv_getxattr_listed(struct vfs_handle_struct *handle,
+				struct files_struct *fsp,
+				const char *name,
+				void *value,
+				size_t size,
+				ssize_t *ret)
+{
+	const struct csv_dirent *entry = csv_listed_of(handle, fsp);
+	const struct csv_value *v = NULL;
+
+	if (entry == NULL ||
+	    !csv_listed_getxattr(entry, csv_cred_now(handle), name, &v))
+	{
+		return false;
+	}
+	if (v == NULL) {
+		errno = ENOATTR;
+		*ret = -1;
+	} else {
+		*ret = csv_xattr_copy(v->data, v->length, value, size);
+	}
+	return true;
+}
+
 ssize_t csv_vfs_fgetxattr(struct vfs_handle_struct *handle,
 			  struct files_struct *fsp,
 			  const char *name,
@@ -15,10 +65,14 @@ ssize_t csv_vfs_fgetxattr(struct vfs_handle_struct *handle,
 {
 	struct csv_handle *h = csv_handle_of(handle, fsp);
 	size_t len = MIN(size, CSV_MAX_XATTR);
+	ssize_t listed;
 	int ret;
 
 	if (h == NULL) {
 		return -1;
+	}
+	if (csv_getxattr_listed(handle, fsp, name, value, size, &listed)) {
+		return listed;
 	}
 	ret = csv_getxattr(h,
 			   csv_cred_now(handle),
@@ -34,11 +88,18 @@ ssize_t csv_vfs_flistxattr(struct vfs_handle_struct *handle,
 			   size_t size)
 {
 	struct csv_handle *h = csv_handle_of(handle, fsp);
+	const struct csv_dirent *entry = csv_listed_of(handle, fsp);
 	size_t len = MIN(size, CSV_MAX_XATTR);
 	int ret;
 
 	if (h == NULL) {
 		return -1;
+	}
+	if (entry != NULL && csv_listed_by(csv_cred_now(handle))) {
+		return csv_xattr_copy(entry->extra->names,
+				      entry->extra->names_length,
+				      list,
+				      size);
 	}
 	ret = csv_listxattr(h,
 			    csv_cred_now(handle),
@@ -57,6 +118,7 @@ int csv_vfs_fremovexattr(struct vfs_handle_struct *handle,
 	if (h == NULL) {
 		return -1;
 	}
+	csv_listed_forget();
 	ret = csv_removexattr(h,
 			      csv_cred_now(handle),
 			      name,
@@ -88,6 +150,7 @@ int csv_vfs_fsetxattr(struct vfs_handle_struct *handle,
 	if ((flags & XATTR_REPLACE) != 0) {
 		csv_flags |= CSV_F_XREPLACE;
 	}
+	csv_listed_forget();
 	ret = csv_setxattr(h,
 			   csv_cred_now(handle),
 			   name,

@@ -29,7 +29,7 @@ static void everything_is_listed(void **state)
 	conf_mkdir(t, "dir", 0711);
 	ok(t->b->ops->symlink(t->dir, &conf_root, "link", "none", 0));
 	d = conf_open(t, ".", CSV_O_READ | CSV_O_DIRECTORY);
-	ok(t->b->ops->readdir(d, t->mem, &conf_root, 0, 65536, &list));
+	ok(t->b->ops->readdir(d, t->mem, &conf_root, 0, 65536, NULL, &list));
 	assert_true(list->eof);
 	assert_int_equal(list->num, 5);
 	for (i = 0; i < list->num; i++) {
@@ -53,7 +53,13 @@ static void everything_is_listed(void **state)
 		uint64_t cookie = list->entries[i].cookie;
 
 		talloc_free(list);
-		ok(t->b->ops->readdir(d, t, &conf_root, cookie, 4096, &list));
+		ok(t->b->ops->readdir(d,
+				      t,
+				      &conf_root,
+				      cookie,
+				      4096,
+				      NULL,
+				      &list));
 	}
 	assert_int_equal(list->num, 0);
 	assert_true(list->eof);
@@ -71,7 +77,13 @@ static void the_root_shows_no_more_than_itself(void **state)
 
 	ok(t->b->ops->fstat(t->root, &root));
 	/* an O_PATH handle will do for listing */
-	ok(t->b->ops->readdir(t->root, t, &conf_root, 0, 1 << 20, &list));
+	ok(t->b->ops->readdir(t->root,
+			      t,
+			      &conf_root,
+			      0,
+			      1 << 20,
+			      NULL,
+			      &list));
 	for (i = 0; i < list->num; i++) {
 		const struct csv_dirent *e = &list->entries[i];
 
@@ -99,12 +111,12 @@ static void listing_needs_the_right(void **state)
 	conf_mkdir(t, "d", 0711);
 	make(t, t->dir, "d/x");
 	d = conf_open(t, "d", CSV_O_PATH);
-	fails(t->b->ops->readdir(d, t, &user, 0, 4096, &list), EACCES);
+	fails(t->b->ops->readdir(d, t, &user, 0, 4096, NULL, &list), EACCES);
 	talloc_free(d);
 	/* may read but not search: names without attributes */
 	conf_chmod(t, "d", 0744);
 	d = conf_open(t, "d", CSV_O_READ | CSV_O_DIRECTORY);
-	ok(t->b->ops->readdir(d, t, &user, 0, 4096, &list));
+	ok(t->b->ops->readdir(d, t, &user, 0, 4096, NULL, &list));
 	assert_int_equal(list->num, 3);
 	for (i = 0; i < list->num; i++) {
 		if (list->entries[i].name[0] == 'x') {
@@ -116,11 +128,17 @@ static void listing_needs_the_right(void **state)
 	/* opened once, listed for ever */
 	conf_chmod(t, "d", 0);
 	d = conf_open(t, "d", CSV_O_READ | CSV_O_DIRECTORY);
-	ok(t->b->ops->readdir(d, t, &user, 0, 4096, &list));
+	ok(t->b->ops->readdir(d, t, &user, 0, 4096, NULL, &list));
 	assert_int_equal(list->num, 3);
 	talloc_free(list);
 	talloc_free(d);
-	fails(t->b->ops->readdir(t->dir, t, &conf_root, UINT64_MAX, 99, &list),
+	fails(t->b->ops->readdir(t->dir,
+				 t,
+				 &conf_root,
+				 UINT64_MAX,
+				 99,
+				 NULL,
+				 &list),
 	      EINVAL);
 }
 
@@ -132,11 +150,137 @@ static void only_directories_are_listed(void **state)
 
 	conf_file(t, "file", "x");
 	f = conf_open(t, "file", CSV_O_READ);
-	fails(t->b->ops->readdir(f, t, &conf_root, 0, 4096, &list), ENOTDIR);
+	fails(t->b->ops->readdir(f, t, &conf_root, 0, 99, NULL, &list),
+	      ENOTDIR);
 	talloc_free(f);
 	f = conf_open(t, "file", CSV_O_PATH);
-	fails(t->b->ops->readdir(f, t, &conf_root, 0, 4096, &list), ENOTDIR);
+	fails(t->b->ops->readdir(f, t, &conf_root, 0, 99, NULL, &list),
+	      ENOTDIR);
 	talloc_free(f);
+}
+
+static const struct csv_want wanted = {
+	.num = 3,
+	.xattrs = {"user.one", "user.none", "user.big"},
+};
+
+static void set_xattr(struct conf *t,
+		      const char *file,
+		      const char *name,
+		      size_t size)
+{
+	struct csv_file *f = conf_open(t, file, CSV_O_READ | CSV_O_WRITE);
+	char *value = talloc_zero_array(t->mem, char, size);
+
+	memset(value, 'v', size);
+	ok(t->b->ops->setxattr(f, &conf_root, name, value, size, 0));
+	talloc_free(value);
+	talloc_free(f);
+}
+
+/* The extra of one entry of "d", as this user lists it; NULL: none. */
+static const struct csv_extra *listed(struct conf *t,
+				      const struct csv_cred *cred,
+				      const char *name)
+{
+	const struct csv_extra *extra = NULL;
+	struct csv_dirlist *list = NULL;
+	struct csv_file *d = NULL;
+	bool found = false;
+	unsigned i;
+
+	d = conf_open(t, "d", CSV_O_READ | CSV_O_DIRECTORY);
+	ok(t->b->ops->readdir(d, t->mem, cred, 0, 65536, &wanted, &list));
+	for (i = 0; i < list->num; i++) {
+		if (strcmp(list->entries[i].name, name) == 0) {
+			extra = list->entries[i].extra;
+			found = true;
+		}
+	}
+	talloc_free(d);
+	assert_true(found);
+	return extra;
+}
+
+static bool names_have(const struct csv_extra *x, const char *name)
+{
+	return memmem(x->names, x->names_length, name, strlen(name) + 1) !=
+	       NULL;
+}
+
+static void listing_brings_what_was_wanted(void **state)
+{
+	struct conf *t = conf_get(state);
+	const struct csv_extra *x = NULL;
+	struct csv_fhandle fh;
+
+	conf_mkdir(t, "d", 0755);
+	conf_file(t, "d/file", "12345");
+	set_xattr(t, "d/file", "user.one", 5);
+	set_xattr(t, "d/file", "user.big", CSV_MAX_WANTED_VALUE + 1);
+	set_xattr(t, "d/file", "user.other", 5);
+	ok(t->b->ops->symlink(t->dir, &conf_root, "d/link", "file", 0));
+	x = listed(t, &conf_root, "file");
+	assert_non_null(x);
+	fh = conf_fh(t, "d/file");
+	assert_int_equal(fh.type, x->fh.type);
+	assert_int_equal(fh.length, x->fh.length);
+	assert_memory_equal(fh.data, x->fh.data, fh.length);
+	assert_true(names_have(x, "user.one") && names_have(x, "user.big"));
+	assert_true(names_have(x, "user.other"));
+	assert_true(x->values[0].present);
+	assert_int_equal(x->values[0].length, 5);
+	assert_memory_equal(x->values[0].data, "vvvvv", 5);
+	assert_false(x->values[1].present || names_have(x, "user.none"));
+	assert_false(x->values[2].present);
+	/* the link itself, not what it leads to */
+	x = listed(t, &conf_root, "link");
+	assert_non_null(x);
+	fh = conf_fh(t, "d/link");
+	assert_memory_equal(fh.data, x->fh.data, fh.length);
+	assert_false(names_have(x, "user.one"));
+	assert_null(listed(t, &conf_root, "."));
+	assert_null(listed(t, &conf_root, ".."));
+}
+
+static void listing_brings_no_more_than_the_user_may_see(void **state)
+{
+	struct conf *t = conf_get(state);
+	const struct csv_cred user = {.uid = 20001, .gid = 20001};
+	const struct csv_extra *x = NULL;
+
+	if (!t->c->identity) {
+		skip();
+	}
+	conf_mkdir(t, "d", 0755);
+	conf_file(t, "d/file", "12345");
+	set_xattr(t, "d/file", "user.one", 5);
+	conf_chmod(t, "d/file", 0600);
+	x = listed(t, &user, "file");
+	assert_non_null(x);
+	assert_true(names_have(x, "user.one"));
+	assert_false(x->values[0].present);
+	conf_chmod(t, "d/file", 0604);
+	assert_true(listed(t, &user, "file")->values[0].present);
+	/* may read the directory but not search it: opens nothing there */
+	conf_chmod(t, "d", 0744);
+	assert_null(listed(t, &user, "file"));
+}
+
+/* Too many names to bring: that entry is asked for as ever. */
+static void listing_brings_no_endless_names(void **state)
+{
+	struct conf *t = conf_get(state);
+	char name[128];
+	unsigned i;
+
+	conf_mkdir(t, "d", 0755);
+	conf_file(t, "d/file", "12345");
+	for (i = 0; i < 1 + CSV_MAX_WANTED_NAMES / 100; i++) {
+		snprintf(name, sizeof(name), "user.%0100u", i);
+		set_xattr(t, "d/file", name, 1);
+	}
+	assert_null(listed(t, &conf_root, "file"));
 }
 
 /* A listing in pieces of any size gives all, once, in one order. */
@@ -168,6 +312,7 @@ static void pieces_make_the_whole(void **state)
 					      &conf_root,
 					      cookie,
 					      sizes[i],
+					      NULL,
 					      &list));
 			assert_true(list->num > 0 || list->eof);
 			for (j = 0; j < list->num; j++) {
@@ -228,6 +373,7 @@ static void big_step(struct big *g, uint32_t max_bytes)
 				 &conf_root,
 				 g->cookie,
 				 max_bytes,
+				 NULL,
 				 &list));
 	for (i = 0; i < list->num; i++) {
 		const struct csv_dirent *e = &list->entries[i];
@@ -307,6 +453,9 @@ const struct CMUnitTest conf_dir_tests[] = {
 	CONF_TEST(the_root_shows_no_more_than_itself),
 	CONF_TEST(listing_needs_the_right),
 	CONF_TEST(only_directories_are_listed),
+	CONF_TEST(listing_brings_what_was_wanted),
+	CONF_TEST(listing_brings_no_more_than_the_user_may_see),
+	CONF_TEST(listing_brings_no_endless_names),
 	CONF_TEST(pieces_make_the_whole),
 	CONF_TEST(hundred_thousand_entries),
 };

@@ -257,7 +257,7 @@ static void names_of_every_byte(void **state)
 		}
 	}
 	d = conf_open(t, ".", CSV_O_READ | CSV_O_DIRECTORY);
-	ok(t->b->ops->readdir(d, t->mem, &conf_root, 0, 1 << 20, &list));
+	ok(t->b->ops->readdir(d, t->mem, &conf_root, 0, 1 << 20, NULL, &list));
 	for (i = 0; i < list->num; i++) {
 		if (list->entries[i].name_len == 3) {
 			seen[(uint8_t)list->entries[i].name[1]] = true;

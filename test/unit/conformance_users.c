@@ -240,7 +240,7 @@ static void check_owners(struct conf *t, const char *name, uint32_t gid)
 	unsigned i, nr;
 
 	d = conf_open(t, name, CSV_O_READ | CSV_O_DIRECTORY);
-	ok(t->b->ops->readdir(d, t, &conf_root, 0, 1 << 22, &list));
+	ok(t->b->ops->readdir(d, t, &conf_root, 0, 1 << 22, NULL, &list));
 	assert_true(list->eof);
 	for (i = 0; i < list->num; i++) {
 		const struct csv_dirent *e = &list->entries[i];

@@ -163,6 +163,7 @@ union any {
 	struct csv_statat_req statat_req;
 	struct csv_statat_rep statat_rep;
 	struct csv_setattr_req setattr_req;
+	struct csv_readdir_req readdir_req;
 	struct csv_readdir_rep readdir_rep;
 	struct csv_name_req name_req;
 	struct csv_two_names_req two_names_req;
@@ -176,11 +177,15 @@ union any {
 
 static uint8_t text[] = "some name";
 static uint32_t groups[] = { 1, 2, 0xfffffffe };
+static uint8_t list[] = "user.one";
 static struct csv_wire_dirent entries[3];
+static struct csv_wire_value values[2];
+static struct csv_bytes wanted[2];
 
 static void fill(const char *name, union any *a)
 {
 	struct csv_bytes b = { .length = 9, .data = text };
+	struct csv_bytes names = { .length = 9, .data = list };
 	struct csv_wire_fh fh = { .type = 1, .length = 9, .data = text };
 	unsigned i;
 
@@ -222,11 +227,23 @@ static void fill(const char *name, union any *a)
 		a->xattr_req.value = b;
 	} else if (strcmp(name, "xattr_rep") == 0) {
 		a->xattr_rep.value = b;
+	} else if (strcmp(name, "readdir_req") == 0) {
+		a->readdir_req.want_extra = true;
+		a->readdir_req.num_xattrs = 2;
+		a->readdir_req.xattrs = wanted;
+		wanted[0] = b;
 	} else if (strcmp(name, "readdir_rep") == 0) {
 		for (i = 0; i < 3; i++) {
 			entries[i].cookie = i;
 			entries[i].name = b;
+			entries[i].has_extra = true;
+			entries[i].fh = fh;
+			entries[i].xattr_names = names;
+			entries[i].num_values = 2;
+			entries[i].values = values;
 		}
+		values[1].present = true;
+		values[1].data = b;
 		a->readdir_rep.num = 3;
 		a->readdir_rep.entries = entries;
 	}
@@ -343,6 +360,54 @@ static void many_entries_of_nothing(void **state)
 	talloc_free(mem);
 }
 
+static int pull_entry(const struct csv_wire_dirent *e)
+{
+	const struct csv_body *body = csv_body_of(CSV_OP_READDIR, true);
+	TALLOC_CTX *mem = talloc_new(NULL);
+	struct csv_readdir_rep r = {
+		.num = 1,
+		.entries = discard_const_p(struct csv_wire_dirent, e),
+	};
+	DATA_BLOB blob;
+	int ret;
+
+	assert_int_equal(ndr_push_struct_blob(
+				 &blob,
+				 mem,
+				 &r,
+				 (ndr_push_flags_fn_t)ndr_push_csv_readdir_rep),
+			 NDR_ERR_SUCCESS);
+	ret = csv_body_pull(body, mem, blob.data, blob.length, &r);
+	talloc_free(mem);
+	return ret;
+}
+
+/* Names end with their NUL, nothing is longer than was said. */
+static void extras_are_checked(void **state)
+{
+	struct csv_wire_value value = { .present = true };
+	struct csv_wire_dirent e = { .has_extra = true };
+	uint8_t *big = talloc_zero_array(NULL, uint8_t, 65536);
+
+	e.xattr_names = (struct csv_bytes) { .length = 9, .data = list };
+	e.num_values = 1;
+	e.values = &value;
+	assert_int_equal(pull_entry(&e), 0);
+	e.xattr_names.length = 8;
+	assert_int_equal(pull_entry(&e), EBADMSG);
+	e.xattr_names.data = big;
+	e.xattr_names.length = CSV_MAX_WANTED_NAMES + 1;
+	assert_int_equal(pull_entry(&e), EBADMSG);
+	e.xattr_names.length = CSV_MAX_WANTED_NAMES;
+	assert_int_equal(pull_entry(&e), 0);
+	value.data = (struct csv_bytes) { .length = CSV_MAX_WANTED_VALUE + 1,
+					  .data = big };
+	assert_int_equal(pull_entry(&e), EBADMSG);
+	value.data.length = CSV_MAX_WANTED_VALUE;
+	assert_int_equal(pull_entry(&e), 0);
+	talloc_free(big);
+}
+
 static void unknown_operations_have_no_body(void **state)
 {
 	assert_null(csv_body_of(0, false));
@@ -360,6 +425,7 @@ int main(void)
 		cmocka_unit_test(every_body),
 		cmocka_unit_test(names_are_checked),
 		cmocka_unit_test(many_entries_of_nothing),
+		cmocka_unit_test(extras_are_checked),
 		cmocka_unit_test(unknown_operations_have_no_body),
 	};
 

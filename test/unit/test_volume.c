@@ -374,6 +374,38 @@ static void test_dead_file_system_is_no_eio(void **state)
 	talloc_free(open_ok(f, "a", CSV_O_READ, 0));
 }
 
+/* What a listing named is opened when somebody wants to know, or never. */
+static void test_listed_file_is_opened_later(void **state)
+{
+	const uint32_t how = CSV_O_PATH | CSV_O_NOFOLLOW;
+	struct fixture *f = *state;
+	struct csv_handle *h = open_ok(f, "a", CSV_O_WRITE | CSV_O_CREAT, 0644);
+	struct csv_fhandle fh = *csv_handle_fh(h);
+	struct csv_handle *later = NULL;
+	struct csv_stat st;
+
+	write_ok(h, "12345", 0);
+	talloc_free(h);
+	assert_int_equal(csv_open_fh_later(f->vol, f->mem, &fh, how, &later),
+			 0);
+	/* it holds nothing: no owner knows of it */
+	fixture_move(f);
+	assert_int_equal(csv_fstat(later, &st), 0);
+	assert_int_equal(st.size, 5);
+	talloc_free(later);
+	assert_int_equal(csv_open_fh_later(f->vol, f->mem, &fh, how, &later),
+			 0);
+	assert_int_equal(csv_unlink(f->vol, &root_cred, NULL, "a", 0), 0);
+	assert_int_equal(csv_fstat(later, &st), ESTALE);
+	talloc_free(later);
+	assert_int_equal(csv_open_fh_later(f->vol,
+					   f->mem,
+					   &fh,
+					   CSV_O_READ,
+					   &later),
+			 EINVAL);
+}
+
 static void test_listing_goes_on_after_a_move(void **state)
 {
 	struct fixture *f = *state;
@@ -399,6 +431,7 @@ static void test_listing_goes_on_after_a_move(void **state)
 					     &root_cred,
 					     cookie,
 					     4096,
+					     NULL,
 					     &list),
 				 0);
 		for (e = 0; e < list->num; e++) {
@@ -514,6 +547,7 @@ int main(void)
 		T(test_stable_write_survives_a_power_cut),
 		T(test_stable_names_survive_a_power_cut),
 		T(test_dead_file_system_is_no_eio),
+		T(test_listed_file_is_opened_later),
 		T(test_listing_goes_on_after_a_move),
 		T(test_write_while_paused_is_done_later),
 		T(test_drain_waits_for_what_is_in_flight),
