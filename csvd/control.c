@@ -349,6 +349,20 @@ void csvd_control_event(struct csvd_volume *v, enum csv_event event)
 	}
 }
 
+void csvd_control_new_key(struct csvd_context *csvd)
+{
+	struct csvd_volume *v = NULL;
+
+	for (v = csvd->volumes; v != NULL; v = v->next) {
+		if (v->state == CSV_STATE_ACTIVE &&
+		    v->access == CSV_ACCESS_REDIRECTED)
+		{
+			csvd_control_event(v, CSV_EVENT_TARGET);
+			csvd_control_event(v, CSV_EVENT_READY);
+		}
+	}
+}
+
 void csvd_control_forget(struct csvd_volume *v)
 {
 	struct csvd_client *c = NULL;

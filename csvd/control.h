@@ -19,6 +19,9 @@ int csvd_control_start(struct csvd_context *csvd);
  */
 void csvd_control_event(struct csvd_volume *v, enum csv_event event);
 
+/* The key between nodes has changed: the next connections use the new one. */
+void csvd_control_new_key(struct csvd_context *csvd);
+
 /*
  * Wait until no process of this node has direct access to the volume any
  * more (the event was sent before); who has it after timeout_ms is killed.

@@ -691,8 +691,14 @@ static int request_secret_rotate(struct request *r)
 	int ret = csvd_secret_rotate(r->csvd);
 
 	if (ret != 0) {
-		return request_fail(r, ret, "%s", strerror(ret));
+		return request_fail(r,
+				    ret,
+				    "the secret cannot be changed: %s",
+				    strerror(ret));
 	}
+	json_object_set_new(r->out,
+			    "generation",
+			    json_integer(csvd_secret_generation(r->csvd)));
 	csvd_publish_config(r->csvd);
 	return 0;
 }

@@ -4,6 +4,7 @@
  * mutex for the threads that serve the wire.
  */
 #include "csvd/secret.h"
+#include "csvd/control.h"
 #include <pthread.h>
 #include "dbwrap/dbwrap.h"
 #include "dbwrap/dbwrap_open.h"
@@ -82,6 +83,7 @@ void csvd_secret_refresh(struct csvd_context *csvd)
 	struct csvd_secret *s = csvd->secret;
 	struct csv_secret_record now = {}, before = {};
 	char key[32];
+	bool first;
 
 	if (secret_read(s, "CURRENT", &now) != 0) {
 		return;
@@ -93,10 +95,18 @@ void csvd_secret_refresh(struct csvd_context *csvd)
 		secret_key(now.generation - 1, key);
 		(void)secret_read(s, key, &before);
 	}
+	first = s->valid[0].generation == 0;
 	pthread_mutex_lock(&s->lock);
 	s->valid[0] = now;
 	s->valid[1] = before;
 	pthread_mutex_unlock(&s->lock);
+	if (!first) {
+		DBG_NOTICE("secret %" PRIu32 " is in use, %" PRIu32
+			   " still valid\n",
+			   now.generation,
+			   before.generation);
+		csvd_control_new_key(csvd);
+	}
 done:
 	explicit_bzero(&now, sizeof(now));
 	explicit_bzero(&before, sizeof(before));
@@ -157,6 +167,11 @@ int csvd_secret_rotate(struct csvd_context *csvd)
 				 csvd->secret->valid[0].generation);
 	csvd_secret_refresh(csvd);
 	return ret;
+}
+
+uint32_t csvd_secret_generation(const struct csvd_context *csvd)
+{
+	return csvd->secret->valid[0].generation;
 }
 
 int csvd_secret_start(struct csvd_context *csvd)

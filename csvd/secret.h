@@ -12,11 +12,17 @@
 /* Opens the database, makes the first secret. May block on CTDB. */
 int csvd_secret_start(struct csvd_context *csvd);
 
-/* Read again (another node may have made a new one). */
+/*
+ * Read again (another node may have made a new one); a new one is told to
+ * this node's processes.
+ */
 void csvd_secret_refresh(struct csvd_context *csvd);
 
 /* A new generation; the one before the last is valid no more. */
 int csvd_secret_rotate(struct csvd_context *csvd);
+
+/* Which is in use. */
+uint32_t csvd_secret_generation(const struct csvd_context *csvd);
 
 /* For csv_serve: any thread, never blocks on CTDB. private_data: csvd. */
 bool csvd_secret_get(void *private_data,

@@ -23,6 +23,8 @@ static const struct sofs_verb verbs[] = {
 	 "move all volumes away from this node"},
 	{"node", "resume", sofs_node_resume, "",
 	 "let this node own volumes again"},
+	{"secret", "rotate", sofs_secret_rotate, "",
+	 "a new secret for the connections between nodes"},
 };
 
 #define NUM_VERBS (sizeof(verbs) / sizeof(verbs[0]))

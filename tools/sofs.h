@@ -34,6 +34,7 @@ int sofs_volume_confirm_fenced(int argc, const char **argv);
 int sofs_node_drain(int argc, const char **argv);
 int sofs_node_resume(int argc, const char **argv);
 int sofs_node_state(int argc, const char **argv);
+int sofs_secret_rotate(int argc, const char **argv);
 
 /*
  * One request to csvd; the reference to `in` is taken. Prints what went wrong.

@@ -251,6 +251,25 @@ static bool csv_event_is_repeat(const struct csv_volume *vol,
 	       csv_target_same(&vol->target, target);
 }
 
+/* The next connection uses it; the present one goes on. */
+static int csv_target_new_key(struct csv_volume *vol,
+			      const struct csv_target *t)
+{
+	char *identity = NULL;
+
+	if (t->access != CSV_ACCESS_REDIRECTED) {
+		return 0;
+	}
+	identity = talloc_strdup(vol, t->psk_identity);
+	if (identity == NULL) {
+		return ENOMEM;
+	}
+	talloc_free(discard_const_p(char, vol->target.psk_identity));
+	vol->target.psk_identity = identity;
+	memcpy(vol->target.psk, t->psk, sizeof(vol->target.psk));
+	return 0;
+}
+
 static int csv_volume_new_target(struct csv_volume *vol,
 				 const struct csv_target *target)
 {
@@ -275,7 +294,9 @@ int csv_volume_event(struct csv_volume *vol,
 	int ret;
 
 	if (csv_event_is_repeat(vol, event, target)) {
-		return 0;
+		return event == CSV_EVENT_TARGET
+			       ? csv_target_new_key(vol, target)
+			       : 0;
 	}
 	if (event == CSV_EVENT_DRAIN && vol->backend == NULL) {
 		vol->ready = false;

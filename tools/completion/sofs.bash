@@ -12,11 +12,12 @@ _sofs()
 	local words=""
 
 	case "$COMP_CWORD" in
-	1) words="volume node" ;;
+	1) words="volume node secret" ;;
 	2)
 		case "${COMP_WORDS[1]}" in
 		volume) words="state list add remove move confirm-fenced" ;;
 		node) words="state drain resume" ;;
+		secret) words="rotate" ;;
 		esac
 		;;
 	*)
