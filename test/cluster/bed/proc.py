@@ -69,11 +69,14 @@ def is_alive(pid, started):
 
 
 def name(pid):
-    """The process' short name, empty when gone."""
+    """The process' short name, empty when gone.
+
+    An smbd that serves a client calls itself smbd[address.
+    """
     try:
         with open(f"/proc/{pid}/comm", encoding="utf-8",
                   errors="replace") as handle:
-            return handle.read().rstrip("\n")
+            return handle.read().rstrip("\n").partition("[")[0]
     except (FileNotFoundError, ProcessLookupError):
         return ""
 
