@@ -73,9 +73,7 @@ def test_bad_sector_is_said(bed, disk, volume, number):
         smb.read(bad, 0, 100).must(within_ms=AT_ONCE_MS)
         smb.write(bad, BAD_AT, bytes(4096)).must(within_ms=AT_ONCE_MS)
         smb.read(bad, BAD_AT, 100).must(within_ms=AT_ONCE_MS)
-        start = stream.status()["blocks_written"]
-        proc.wait_until("20 more blocks", lambda: stream.status()
-                        ["blocks_written"] > start + 20, 20, 0.1)
+        stream.more_blocks()
     stream.assert_whole()
     assert stream.gap_ms("bad") < AT_ONCE_MS
     assert volume.epoch() == epoch
@@ -98,9 +96,7 @@ def test_dead_lun_moves(bed, disk, volume):
         assert new != bed.node(1)
         volume.check(new)
         for stream in (redirected, direct):
-            start = stream.status()["blocks_written"]
-            proc.wait_until("20 more blocks", lambda s=stream, b=start:
-                            s.status()["blocks_written"] > b + 20, 20, 0.1)
+            stream.more_blocks()
     for stream in (redirected, direct):
         stream.assert_whole()
         print("gap in ms:", round(stream.gap_ms("dead")))

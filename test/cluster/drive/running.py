@@ -8,6 +8,7 @@ import subprocess
 import threading
 import time
 
+from bed import proc
 from bed.errors import BedError
 from bed.samba import USERS
 
@@ -143,6 +144,12 @@ class Stream(Running):
             options += ["--keep"]
         super().__init__(client, "stream", share, path, nodes,
                          options=options, **kwargs)
+
+    def more_blocks(self, blocks=20, timeout=30):
+        """Wait until it has gone on."""
+        start = self.status()["blocks_written"]
+        proc.wait_until(f"{blocks} more blocks", lambda: self.status()
+                        ["blocks_written"] >= start + blocks, timeout, 0.1)
 
     def gap_ms(self, name):
         """Longest gap of an event, from the report."""

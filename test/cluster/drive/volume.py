@@ -39,7 +39,7 @@ class Volume:
     def ready(self, share="vms"):
         """Declared, Active, owned by node1, with a share."""
         if not self.declared():
-            self.add(preferred=(0, 2, 1))
+            self.add(preferred=(0, 2, 1), wait_limit=120)
         self.wait_active()
         if self.owner() != self.bed.node(1):
             self.move(self.bed.node(1))
