@@ -6,6 +6,7 @@
  *   N        nodes: 3, or 2 and a third vote
  *   FAULTS   how many happen      MOVES   planned moves
  *   RETURNS  how often a node without power comes back
+ *   LIVE     is there progress? (else: is it safe?)
  *   M_*      one rule taken away: each must give a counterexample
  */
 #ifndef N
@@ -674,6 +675,22 @@ inline at_first(i)
 	same[i] = 1;
 	st[i] = IDLE
 }
+
+#ifdef LIVE
+/*
+ * Again and again the volume is Active, or no part of the cluster has the
+ * votes. (Faults are few, and fence agents and guards answer in the end.)
+ */
+#define SERVED(i) (st[i] == OWNER && mnt[i] == LIVE)
+#if N == 2
+#define ABLE (LINK(0, 1) || (LINK(0, 0) && THIRD(0)) || \
+	      (LINK(1, 1) && THIRD(1)))
+ltl progress { [] <> (SERVED(0) || SERVED(1) || !ABLE) }
+#else
+#define ABLE (LINK(0, 1) || LINK(0, 2) || LINK(1, 2))
+ltl progress { [] <> (SERVED(0) || SERVED(1) || SERVED(2) || !ABLE) }
+#endif
+#endif
 
 /* Node 0 owns the volume; it leads, or node 1 does. */
 init {
