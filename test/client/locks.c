@@ -4,7 +4,8 @@
  * second client (another ClientGuid) asks for the same ranges and is refused,
  * before, during and after whatever the driver does to the server.
  *
- * Commands: "check" probes every range now, "stop" probes once more and ends.
+ * With --verify-addresses the second client asks there. Commands: "check"
+ * probes every range now, "stop" probes once more and ends.
  * Without a control channel it probes every --interval-ms for --seconds.
  */
 #include "client.h"
@@ -271,6 +272,7 @@ static void locks_run(struct locks *l)
 int mode_locks(struct main_context *ctx)
 {
 	struct locks *l = talloc_zero(ctx->ev, struct locks);
+	struct smb3_options probe_opts = ctx->opts;
 
 	if (l == NULL) {
 		return 2;
@@ -279,7 +281,11 @@ int mode_locks(struct main_context *ctx)
 	l->ranges = ctx->count > 0 ? ctx->count : 8;
 	l->report = report_create(l, "locks");
 	l->owner = smb3_client_create(l, ctx->ev, &ctx->opts);
-	l->prober = smb3_client_create(l, ctx->ev, &ctx->opts);
+	if (ctx->verify_addresses != NULL) {
+		probe_opts.addresses[0] = ctx->verify_addresses;
+		probe_opts.num_addresses = 1;
+	}
+	l->prober = smb3_client_create(l, ctx->ev, &probe_opts);
 	if (l->report == NULL || l->owner == NULL || l->prober == NULL) {
 		return 2;
 	}
