@@ -225,6 +225,16 @@ static void daemon_option(const char *name, const char *value)
 	}
 }
 
+/*
+ * What comes before a worker is ready to listen must not end it: it looks at
+ * everything when it starts. The supervisor takes them by signalfd.
+ */
+static void daemon_ignore_early(void)
+{
+	signal(SIGHUP, SIG_IGN);
+	signal(SIGUSR1, SIG_IGN);
+}
+
 static bool daemon_load(const struct daemon_options *o)
 {
 	if (o->configfile != NULL) {
@@ -316,6 +326,7 @@ int main(int argc, const char **argv)
 	if (config == NULL || !daemon_pidfile(config->socket_path)) {
 		return 1;
 	}
+	daemon_ignore_early();
 	ret = csvd_supervisor_run(config->self_fence_s, daemon_worker, NULL);
 	pidfile = talloc_strdup(frame, config->socket_path);
 	strrchr(pidfile, '/')[0] = '\0';

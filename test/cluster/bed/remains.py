@@ -77,8 +77,12 @@ def remove(bed_dir):
 
 
 def is_dead(bed_dir):
-    """True when no keeper holds the bed."""
-    with open(bed_dir / "lock", "w", encoding="utf-8") as handle:
+    """True when no keeper holds the bed, or it is gone altogether."""
+    try:
+        handle = open(bed_dir / "lock", "w", encoding="utf-8")
+    except FileNotFoundError:
+        return True
+    with handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
