@@ -321,6 +321,10 @@ static int want_of(struct serve_job *job,
 		}
 		want->num += 1;
 	}
+	if (req->like.length != 0) {
+		want->like = csv_bytes_str(job, &req->like);
+		return want->like == NULL ? ENOMEM : 0;
+	}
 	return 0;
 }
 
@@ -329,6 +333,7 @@ static int exec_readdir(struct serve_job *job)
 	const struct csv_readdir_req *req = job->req;
 	struct csv_dirlist *list = NULL;
 	struct csv_want want = {};
+	bool wanted = false;
 	uint32_t num;
 	int ret;
 
@@ -336,12 +341,13 @@ static int exec_readdir(struct serve_job *job)
 	if (ret != 0) {
 		return ret;
 	}
+	wanted = req->want_extra || want.like != NULL;
 	ret = ops_of(job)->readdir(file_of(job, 0),
 				   job,
 				   cred_of(job),
 				   req->cookie,
 				   MIN(req->max_bytes, SERVE_MAX_READDIR),
-				   req->want_extra ? &want : NULL,
+				   wanted ? &want : NULL,
 				   &list);
 	if (ret != 0) {
 		return ret;

@@ -109,7 +109,9 @@ struct csv_setattr {
 
 /*
  * What a listing shall bring of each entry beside its attributes: the values
- * of these xattrs, as far as they are small.
+ * of these xattrs, as far as they are small. Or, with `like`: names alone, and
+ * only those that may be this one in other case: the same but for the case of
+ * ASCII letters, or with bytes beyond ASCII, which the caller compares.
  */
 #define CSV_MAX_WANT 8
 #define CSV_MAX_WANTED_NAMES 1024 /* bytes of all xattr names of an entry */
@@ -118,6 +120,7 @@ struct csv_setattr {
 struct csv_want {
 	uint32_t num;
 	const char *xattrs[CSV_MAX_WANT];
+	const char *like; /* ASCII; NULL: all entries */
 };
 
 struct csv_value {
@@ -143,7 +146,7 @@ struct csv_dirent {
 	uint64_t cookie; /* continue after this entry */
 	uint32_t name_len;
 	const char *name; /* belongs to the csv_dirlist */
-	bool has_stat;	  /* false: vanished between listing and stat */
+	bool has_stat;	  /* false: vanished since, or names were wanted */
 	struct csv_stat st;
 	/*
 	 * Talloc child of the list. NULL: nothing was wanted, it cannot be

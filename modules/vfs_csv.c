@@ -27,7 +27,7 @@
  * disk_free, fstatvfs, fs_capabilities
  *			  csv/attr.c: the volume's, asked at its owner
  * get_quota, set_quota	  ENOSYS
- * fdopendir, readdir, rewind_dir, closedir
+ * fdopendir, readdir, rewind_dir, closedir, get_real_filename_at
  *			  csv/dir.c: goes on across a change of owner
  * mkdirat, mknodat, renameat, unlinkat, linkat, symlinkat, readlinkat,
  * create_dfs_pathat, read_dfs_pathat
@@ -43,8 +43,8 @@
  * lock, getlock, filesystem_sharemode, linux_setlease
  *			  csv/lock.c: the kernel's are off
  * create_file, durable_*, fget_nt_acl, fset_nt_acl, f*_dos_attributes,
- * brl_*, strict_lock_check, get_real_filename_at, translate_name,
- * parent_pathname, fstreaminfo, fsctl, *_compression, get_dfs_referrals
+ * brl_*, strict_lock_check, translate_name, parent_pathname, fstreaminfo,
+ * fsctl, *_compression, get_dfs_referrals
  *			  csv/generic.c: vfs_default's, which only calls back
  * rename_stream, fchflags, get_shadow_copy_data
  *			  ENOSYS

@@ -155,6 +155,28 @@ static bool add_extra(struct listing *l, struct csv_dirent *e)
 	return true;
 }
 
+static char ascii_lower(char c)
+{
+	return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+}
+
+/* Who wants a name in any case compares what is beyond ASCII himself. */
+static bool may_be(const char *name, const char *like)
+{
+	bool same = true;
+	size_t i;
+
+	for (i = 0; name[i] != '\0'; i++) {
+		if ((unsigned char)name[i] >= 0x80) {
+			return true;
+		}
+		same = same && ascii_lower(name[i]) == ascii_lower(like[i]);
+		/* never beyond the end of the shorter one */
+		like = same ? like : name;
+	}
+	return same && like[i] == '\0';
+}
+
 /* Attributes alone; above the root is not ours to show. */
 static int add_stat(struct listing *l, struct csv_dirent *e)
 {
@@ -171,11 +193,15 @@ static int add_stat(struct listing *l, struct csv_dirent *e)
 
 static int add_entry(struct listing *l, const struct linux_dirent *de)
 {
+	const char *like = l->want != NULL ? l->want->like : NULL;
 	struct csv_dirlist *list = l->list;
 	struct csv_dirent *e = NULL;
 	int ret = 0;
 
 	if (l->is_root && strcmp(de->d_name, CSV_HIDDEN_DIR) == 0) {
+		return 0;
+	}
+	if (like != NULL && !may_be(de->d_name, like)) {
 		return 0;
 	}
 	if (list->num == l->room) {
@@ -195,7 +221,7 @@ static int add_entry(struct listing *l, const struct linux_dirent *de)
 		.name = de->d_name,
 		.name_len = (uint32_t)strlen(de->d_name),
 	};
-	if (!add_extra(l, e)) {
+	if (like == NULL && !add_extra(l, e)) {
 		ret = add_stat(l, e);
 	}
 	l->bytes += csv_dirent_bytes(e);
@@ -206,6 +232,7 @@ static int add_entry(struct listing *l, const struct linux_dirent *de)
 static int read_chunk(struct listing *l, size_t size)
 {
 	char *buf = talloc_array(l->list, char, size);
+	uint32_t before = l->list->num;
 	const struct linux_dirent *de = NULL;
 	long n, pos;
 	int ret;
@@ -229,6 +256,9 @@ static int read_chunk(struct listing *l, size_t size)
 			return ret;
 		}
 		l->cookie = (uint64_t)de->d_off;
+	}
+	if (l->list->num == before) {
+		talloc_free(buf);
 	}
 	return 0;
 }

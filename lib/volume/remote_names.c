@@ -171,6 +171,9 @@ static int want_push(const struct csv_want *want,
 	if (want == NULL) {
 		return 0;
 	}
+	if (want->like != NULL) {
+		return remote_name(want->like, &req->like);
+	}
 	if (want->num > CSV_MAX_WANT) {
 		return EINVAL;
 	}

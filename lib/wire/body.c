@@ -111,7 +111,7 @@ static bool check_readdir_req(const void *p)
 			return false;
 		}
 	}
-	return true;
+	return name_ok(&r->like);
 }
 
 /* Entries take 8 (cookie) and 4 (length of the name) bytes at least. */

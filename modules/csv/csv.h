@@ -270,6 +270,11 @@ struct dirent *csv_vfs_readdir(struct vfs_handle_struct *handle,
 			       DIR *dirp);
 void csv_vfs_rewind_dir(struct vfs_handle_struct *handle, DIR *dirp);
 int csv_vfs_closedir(struct vfs_handle_struct *handle, DIR *dirp);
+NTSTATUS csv_vfs_get_real_filename_at(struct vfs_handle_struct *handle,
+				      struct files_struct *dirfsp,
+				      const char *name,
+				      TALLOC_CTX *mem_ctx,
+				      char **found_name);
 /*
  * What the listing knows of the entry that it gave out last (dir.c says how
  * long that holds); NULL: nothing. Always with an extra. *serial is for
@@ -480,11 +485,6 @@ bool csv_vfs_brl_unlock_windows(struct vfs_handle_struct *handle,
 bool csv_vfs_strict_lock_check(struct vfs_handle_struct *handle,
 			       struct files_struct *fsp,
 			       struct lock_struct *plock);
-NTSTATUS csv_vfs_get_real_filename_at(struct vfs_handle_struct *handle,
-				      struct files_struct *dirfsp,
-				      const char *name,
-				      TALLOC_CTX *mem_ctx,
-				      char **found_name);
 NTSTATUS csv_vfs_translate_name(struct vfs_handle_struct *handle,
 				const char *name,
 				enum vfs_translate_direction direction,

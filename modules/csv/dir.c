@@ -389,3 +389,88 @@ bool csv_listed_getxattr(const struct csv_dirent *entry,
 	*value = csv_extra_value(entry->extra, name);
 	return *value != NULL || !csv_extra_has(entry->extra, name);
 }
+
+static bool csv_is_ascii(const char *name)
+{
+	size_t i;
+
+	for (i = 0; name[i] != '\0'; i++) {
+		if ((unsigned char)name[i] >= 0x80) {
+			return false;
+		}
+	}
+	return true;
+}
+
+/* The entry that is `name` in other case; NULL: none in this list. */
+static const char *csv_real_name(const struct csv_dirlist *list,
+				 const char *name)
+{
+	uint32_t i;
+
+	for (i = 0; i < list->num; i++) {
+		if (strequal(list->entries[i].name, name)) {
+			return list->entries[i].name;
+		}
+	}
+	return NULL;
+}
+
+/*
+ * smbd looks for a name that does not exist in any other case, whenever a
+ * file is made: by reading the whole directory, unless the VFS can do it. The
+ * owner reads it, in one trip, and tells the few names that may be meant. A
+ * name beyond ASCII may be equal to any: smbd reads the directory.
+ */
+NTSTATUS csv_vfs_get_real_filename_at(struct vfs_handle_struct *handle,
+				      struct files_struct *dirfsp,
+				      const char *name,
+				      TALLOC_CTX *mem_ctx,
+				      char **found_name)
+{
+	struct csv_want want = {
+		.like = name,
+	};
+	struct csv_dirlist *list = NULL;
+	struct csv_handle *h = NULL;
+	const char *found = NULL;
+	uint64_t cookie = 0;
+	bool more = true;
+	int ret = 0;
+
+	if (handle->conn->case_sensitive || name[0] == '\0' ||
+	    !csv_is_ascii(name) || csv_is_above(handle, dirfsp))
+	{
+		return NT_STATUS_NOT_SUPPORTED;
+	}
+	h = csv_handle_of(handle, dirfsp);
+	if (h == NULL) {
+		return map_nt_error_from_unix(errno);
+	}
+	while (more && found == NULL) {
+		TALLOC_FREE(list);
+		ret = csv_readdir(h,
+				  talloc_tos(),
+				  csv_cred_now(handle),
+				  cookie,
+				  CSV_DIR_BATCH,
+				  &want,
+				  &list);
+		if (ret != 0) {
+			return map_nt_error_from_unix(csv_error(ret));
+		}
+		found = csv_real_name(list, name);
+		more = !list->eof && list->num != 0;
+		if (more) {
+			cookie = list->entries[list->num - 1].cookie;
+		}
+	}
+	if (found != NULL) {
+		*found_name = talloc_strdup(mem_ctx, found);
+	}
+	TALLOC_FREE(list);
+	if (found == NULL) {
+		return NT_STATUS_OBJECT_NAME_NOT_FOUND;
+	}
+	return *found_name != NULL ? NT_STATUS_OK : NT_STATUS_NO_MEMORY;
+}

@@ -156,19 +156,6 @@ bool csv_vfs_strict_lock_check(struct vfs_handle_struct *handle,
 
 /* Names, streams, control codes. */
 
-NTSTATUS csv_vfs_get_real_filename_at(struct vfs_handle_struct *handle,
-				      struct files_struct *dirfsp,
-				      const char *name,
-				      TALLOC_CTX *mem_ctx,
-				      char **found_name)
-{
-	return SMB_VFS_NEXT_GET_REAL_FILENAME_AT(handle,
-						 dirfsp,
-						 name,
-						 mem_ctx,
-						 found_name);
-}
-
 NTSTATUS csv_vfs_translate_name(struct vfs_handle_struct *handle,
 				const char *name,
 				enum vfs_translate_direction direction,

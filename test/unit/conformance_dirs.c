@@ -267,6 +267,64 @@ static void listing_brings_no_more_than_the_user_may_see(void **state)
 	assert_null(listed(t, &user, "file"));
 }
 
+static unsigned like(struct conf *t, const char *name, uint32_t max_bytes)
+{
+	const struct csv_want want = {.like = name};
+	struct csv_dirlist *list = NULL;
+	struct csv_file *d = NULL;
+	unsigned count = 0;
+	uint64_t cookie = 0;
+	bool more = true;
+	unsigned i;
+
+	d = conf_open(t, "d", CSV_O_PATH);
+	while (more) {
+		ok(t->b->ops->readdir(d,
+				      t->mem,
+				      &conf_root,
+				      cookie,
+				      max_bytes,
+				      &want,
+				      &list));
+		for (i = 0; i < list->num; i++) {
+			assert_false(list->entries[i].has_stat);
+			cookie = list->entries[i].cookie;
+			count++;
+		}
+		more = !list->eof && list->num != 0;
+		talloc_free(list);
+	}
+	talloc_free(d);
+	return count;
+}
+
+/* A name in any case: found among many, or not, in one piece or several. */
+static void listing_finds_what_is_alike(void **state)
+{
+	struct conf *t = conf_get(state);
+	char name[32];
+	unsigned i;
+
+	conf_mkdir(t, "d", 0755);
+	for (i = 0; i < 2000; i++) {
+		snprintf(name, sizeof(name), "d/Some-%04u", i);
+		make(t, t->dir, name);
+	}
+	assert_int_equal(like(t, "sOME-1234", 65536), 1);
+	assert_int_equal(like(t, "Some-1234", 1), 1);
+	assert_int_equal(like(t, "some-12345", 65536), 0);
+	assert_int_equal(like(t, "some-123", 65536), 0);
+	assert_int_equal(like(t, "s", 65536), 0);
+	assert_int_equal(like(t, "[ome-1234", 65536), 0);
+	make(t, t->dir, "d/SOME-1234");
+	/* beyond ASCII: whoever asks has to compare */
+	make(t, t->dir, "d/\xc3\xa4");
+	make(t, t->dir, "d/Some-1234\xc3\xa4");
+	assert_int_equal(like(t, "some-1234", 65536), 4);
+	assert_int_equal(like(t, "some-1234", 1), 4);
+	assert_int_equal(like(t, "none", 65536), 2);
+}
+
 /* Too many names to bring: that entry is asked for as ever. */
 static void listing_brings_no_endless_names(void **state)
 {
@@ -456,6 +514,7 @@ const struct CMUnitTest conf_dir_tests[] = {
 	CONF_TEST(listing_brings_what_was_wanted),
 	CONF_TEST(listing_brings_no_more_than_the_user_may_see),
 	CONF_TEST(listing_brings_no_endless_names),
+	CONF_TEST(listing_finds_what_is_alike),
 	CONF_TEST(pieces_make_the_whole),
 	CONF_TEST(hundred_thousand_entries),
 };

@@ -232,6 +232,7 @@ static void fill(const char *name, union any *a)
 		a->readdir_req.num_xattrs = 2;
 		a->readdir_req.xattrs = wanted;
 		wanted[0] = b;
+		a->readdir_req.like = b;
 	} else if (strcmp(name, "readdir_rep") == 0) {
 		for (i = 0; i < 3; i++) {
 			entries[i].cookie = i;
