@@ -264,6 +264,7 @@ static bool io_start(struct local_io *io,
 		     bool threads)
 {
 	struct local_engine *e = NULL;
+	int ret;
 
 	io->error = io_check(io);
 	if (io->error != 0) {
@@ -276,8 +277,10 @@ static bool io_start(struct local_io *io,
 	if (io->error != 0) {
 		return true;
 	}
-	io->error = e->ops->start(e, io);
-	if (io->error != 0) {
+	/* once started, io->error is the engine's: a thread may be done */
+	ret = e->ops->start(e, io);
+	if (ret != 0) {
+		io->error = ret;
 		return true;
 	}
 	io->engine = e;
