@@ -31,7 +31,7 @@ def _volume(bed):
     if volume.owner() != bed.node(1):
         volume.move(bed.node(1))
     yield volume
-    for name in ("listed", "hiding"):
+    for name in ("listed", "listed2", "hiding"):
         if name in bed.shares():
             bed.unshare(name)
 
@@ -89,3 +89,24 @@ def test_listing_hides_what_the_user_may_not_read(bed, volume):
     assert bob == listing(bed, owner, "hiding", "bob")
     assert "f005" in alice and "f005" not in bob
     assert "f006" in bob
+
+
+def test_names_are_found_in_any_case(bed, volume):
+    """A name in other case is the same file, ASCII or not, through either
+    node; making a file in a large directory does not fetch the directory."""
+    fill(bed, volume, "listed2")
+    owner, other = bed.node(1), bed.node(2)
+    for number, node in enumerate((other, owner)):
+        before = volume.state(owner)["counters"]["requests"]
+        bed.client.smbclient(node.address, "listed2",
+                             f"cd D; put /etc/hostname New{number}; "
+                             f"put /etc/hostname Größe{number}")
+        cost = volume.state(owner)["counters"]["requests"] - before
+        assert cost < 150, f"{cost} requests to make two files"
+        out = bed.client.smbclient(node.address, "listed2", "cd d; "
+                                   f"allinfo nEW{number}; allinfo F123; "
+                                   f"allinfo gRÖSSE{number}; "
+                                   f"allinfo gRÖßE{number}; allinfo f1234",
+                                   check=False).stdout
+        assert out.count("change_time:") == 3, out
+        assert out.count("NT_STATUS_OBJECT_NAME_NOT_FOUND") == 2, out
