@@ -10,6 +10,9 @@
  * stable ones among them. A file with a second writer has no unstable writes
  * (writers.h), and what changes a file otherwise flushes it first.
  *
+ * A write to a place of which there is a copy replaces that: what is kept is
+ * what was written, not how often.
+ *
  * Memory: CSV_UNSTABLE_MAX for each volume and process; half of it starts a
  * flush of the handle that writes. Above it writes are flushed one by one.
  */
@@ -22,9 +25,66 @@
 
 #define NOBODY 65534
 #define CSV_UNSTABLE_MAX (64 * 1024 * 1024)
+#define CSV_UNSTABLE_BUCKETS 4096
+
+static struct csv_unstable **csv_unstable_bucket(const struct csv_handle *h,
+						 int64_t offset)
+{
+	uint64_t v = (uint64_t)offset + ((uintptr_t)h >> 4);
+
+	v *= UINT64_C(0x9e3779b97f4a7c15);
+	return &h->vol->unstable_hash[v >> 52];
+}
+
+static struct csv_unstable *csv_unstable_find(const struct csv_handle *h,
+					      size_t n,
+					      int64_t offset)
+{
+	struct csv_unstable *u = NULL;
+
+	if (h->unstable == NULL) {
+		return NULL;
+	}
+	u = *csv_unstable_bucket(h, offset);
+	while (u != NULL &&
+	       (u->h != h || u->offset != offset || u->length != n)) {
+		u = u->same_hash;
+	}
+	return u;
+}
+
+static void csv_unstable_hash(struct csv_handle *h, struct csv_unstable *u)
+{
+	struct csv_unstable **bucket = csv_unstable_bucket(h, u->offset);
+
+	u->h = h;
+	u->same_hash = *bucket;
+	*bucket = u;
+}
+
+static void csv_unstable_unhash(struct csv_handle *h, struct csv_unstable *u)
+{
+	struct csv_unstable **p = csv_unstable_bucket(h, u->offset);
+
+	while (*p != u) {
+		p = &(*p)->same_hash;
+	}
+	*p = u->same_hash;
+}
+
+static bool csv_unstable_hash_ready(struct csv_volume *vol)
+{
+	if (vol->unstable_hash == NULL) {
+		vol->unstable_hash = talloc_zero_array(vol,
+						       struct csv_unstable *,
+						       CSV_UNSTABLE_BUCKETS);
+	}
+	return vol->unstable_hash != NULL;
+}
 
 static void csv_unstable_free(struct csv_handle *h, struct csv_unstable *u)
 {
+	csv_unstable_unhash(h, u);
 	h->vol->unstable_bytes -= u->length;
 	DLIST_REMOVE(h->unstable, u);
 	talloc_free(u);
@@ -98,12 +158,20 @@ void csv_unstable_add(struct csv_handle *h,
 		return;
 	}
 	h->unstable_serial += 1;
+	u = csv_unstable_find(h, n, offset);
+	if (u != NULL) {
+		memcpy(u->data, buf, n);
+		u->serial = h->unstable_serial;
+		u->epoch = vol->active_epoch;
+		DLIST_DEMOTE(h->unstable, u);
+		return;
+	}
 	if (vol->unstable_bytes + n > CSV_UNSTABLE_MAX) {
 		csv_unstable_failed(h, csv_fsync(h, CSV_F_DATASYNC));
 		return;
 	}
 	u = talloc_zero(h, struct csv_unstable);
-	if (u != NULL) {
+	if (u != NULL && csv_unstable_hash_ready(vol)) {
 		u->data = talloc_memdup(u, buf, n);
 	}
 	if (u == NULL || u->data == NULL) {
@@ -117,6 +185,7 @@ void csv_unstable_add(struct csv_handle *h,
 	u->epoch = vol->active_epoch;
 	vol->unstable_bytes += n;
 	DLIST_ADD_END(h->unstable, u);
+	csv_unstable_hash(h, u);
 	if (vol->unstable_bytes > CSV_UNSTABLE_MAX / 2) {
 		csv_unstable_flush(h);
 	}

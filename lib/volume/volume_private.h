@@ -50,11 +50,14 @@ struct csv_volume {
 	struct tevent_timer *limit; /* runs while not Active */
 	uint64_t next_token;
 	size_t unstable_bytes; /* kept for replay, all handles */
+	struct csv_unstable **unstable_hash; /* by place; NULL: none yet */
 	struct csv_volume_counters counters;
 };
 
 struct csv_unstable {
 	struct csv_unstable *prev, *next;
+	struct csv_unstable *same_hash;
+	struct csv_handle *h;
 	int64_t offset;
 	size_t length;
 	uint64_t serial; /* of the write, grows */

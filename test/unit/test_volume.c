@@ -15,7 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include <cmocka.h>
-#include "lib/volume/volume.h"
+#include "lib/volume/volume_private.h"
 
 struct fixture {
 	TALLOC_CTX *mem;
@@ -313,6 +313,48 @@ static void test_stable_write_survives_a_power_cut(void **state)
 	read_is(h, "on the disk again", 0);
 }
 
+static void write_unstable(struct csv_handle *h,
+			   const char *text,
+			   int64_t offset)
+{
+	size_t n = 0;
+
+	assert_int_equal(csv_pwrite(h, text, strlen(text), offset, 0, &n), 0);
+	assert_int_equal(n, strlen(text));
+}
+
+/* Of what was acknowledged the last write counts. */
+static void test_unstable_writes_survive_a_power_cut(void **state)
+{
+	struct fixture *f = *state;
+	struct csv_handle *h = open_ok(f,
+				       "a",
+				       CSV_O_READ | CSV_O_WRITE | CSV_O_CREAT |
+					       CSV_O_STABLE,
+				       0644);
+	unsigned i;
+
+	/* only the writes of a redirected process are kept */
+	f->vol->target.access = CSV_ACCESS_REDIRECTED;
+	for (i = 0; i < 1000; i++) {
+		write_unstable(h, "222", 2);
+		write_unstable(h, i % 2 ? "1111" : "0000", 0);
+	}
+	assert_int_equal(f->vol->unstable_bytes, 7);
+	write_unstable(h, "222", 2);
+	write_unstable(h, "5", 0);
+	fixture_power_cut(f);
+	read_is(h, "51222", 0);
+
+	/* what was flushed is forgotten, what came later is not */
+	f->vol->target.access = CSV_ACCESS_REDIRECTED;
+	assert_int_equal(csv_fsync(h, 0), 0);
+	assert_int_equal(f->vol->unstable_bytes, 0);
+	write_unstable(h, "6", 1);
+	fixture_power_cut(f);
+	read_is(h, "56222", 0);
+}
+
 static void test_stable_names_survive_a_power_cut(void **state)
 {
 	struct fixture *f = *state;
@@ -545,6 +587,7 @@ int main(void)
 		T(test_creation_is_not_repeated),
 		T(test_deleted_file_lives_until_closed),
 		T(test_stable_write_survives_a_power_cut),
+		T(test_unstable_writes_survive_a_power_cut),
 		T(test_stable_names_survive_a_power_cut),
 		T(test_dead_file_system_is_no_eio),
 		T(test_listed_file_is_opened_later),
