@@ -51,6 +51,14 @@ bool csv_conn_is_lost(const struct csv_conn *conn);
 bool csv_conn_is_plain(const struct csv_conn *conn);
 unsigned csv_conn_inflight(const struct csv_conn *conn);
 
+/*
+ * fn says whether the process's event loop has more requests for us to send
+ * waiting: then a small one is held back (about 1 ms at most) and shares a
+ * system call, and the peer's wake-up, with them. For all connections of the
+ * process; NULL: send each at once.
+ */
+void csv_conn_set_more_fn(bool (*fn)(void));
+
 /* Also handle events in another loop than params.ev, until freed. */
 int csv_conn_watch(struct csv_conn *conn,
 		   TALLOC_CTX *mem_ctx,

@@ -18,6 +18,8 @@
 #define CONN_RX_HEAD 4096 /* read so much when large data is expected */
 #define CONN_LARGE 16384
 #define CONN_MAX_CREDITS 4096
+#define CONN_HOLD_BYTES 32768
+#define CONN_HOLD_US 500
 
 enum rpc_state {
 	RPC_NEW,
@@ -77,6 +79,8 @@ struct csv_conn {
 	/* sending */
 	struct csv_out *out;
 	bool want_write;
+	size_t held; /* bytes of out that wait for more */
+	struct tevent_timer *hold; /* how long they wait */
 
 	/* receiving */
 	enum rx_state rx_state;

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <string.h>
 #include "lib/util/dlinklist.h"
+#include "lib/util/time.h"
 #include "lib/wire/conn_private.h"
 
 #define OUT_IOV 48
@@ -114,6 +115,7 @@ void conn_flush(struct csv_conn *conn)
 	int num;
 	int i;
 
+	conn->held = 0;
 	while (conn->out != NULL && !conn->lost) {
 		num = 0;
 		for (out = conn->out; out != NULL && num + 3 <= OUT_IOV;
@@ -190,6 +192,48 @@ static void rpc_take_slot(struct csv_conn *conn, struct csv_rpc *rpc)
 	rpc->state = RPC_SLOT;
 }
 
+static bool (*conn_more_fn)(void);
+
+void csv_conn_set_more_fn(bool (*fn)(void))
+{
+	conn_more_fn = fn;
+}
+
+static void conn_hold_over(struct tevent_context *ev,
+			   struct tevent_timer *te,
+			   struct timeval now,
+			   void *private_data)
+{
+	struct csv_conn *conn = private_data;
+
+	TALLOC_FREE(conn->hold);
+	if (conn->held > 0 && !conn->want_write) {
+		conn_flush(conn);
+	}
+}
+
+/* May what is queued wait for what comes next? */
+static bool conn_hold(struct csv_conn *conn, const struct csv_rpc *rpc)
+{
+	if (conn_more_fn == NULL || rpc->ev != conn->p.ev || conn->lost ||
+	    conn->held + rpc->out.total > CONN_HOLD_BYTES || !conn_more_fn())
+	{
+		return false;
+	}
+	if (conn->hold == NULL) {
+		conn->hold = tevent_add_timer(
+			conn->p.ev,
+			conn,
+			timeval_current_ofs_usec(CONN_HOLD_US),
+			conn_hold_over,
+			conn);
+	}
+	if (conn->hold != NULL) {
+		conn->held += rpc->out.total;
+	}
+	return conn->hold != NULL;
+}
+
 static void rpc_queue(struct csv_conn *conn, struct csv_rpc *rpc)
 {
 	struct csv_out *out = &rpc->out;
@@ -241,7 +285,7 @@ void csv_rpc_send(struct csv_conn *conn, struct csv_rpc *rpc)
 		return;
 	}
 	rpc_queue(conn, rpc);
-	if (!conn->want_write) {
+	if (!conn->want_write && !conn_hold(conn, rpc)) {
 		conn_flush(conn);
 	}
 }

@@ -156,6 +156,8 @@ int csv_vfs_openat(struct vfs_handle_struct *handle,
 int csv_vfs_close(struct vfs_handle_struct *handle, struct files_struct *fsp);
 
 /* data.c */
+/* Does a client's request wait to be read by this smbd? */
+bool csv_more_requests(void);
 ssize_t csv_vfs_pread(struct vfs_handle_struct *handle,
 		      struct files_struct *fsp,
 		      void *data,

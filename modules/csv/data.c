@@ -5,6 +5,29 @@
  * backend. sendfile and recvfile do not exist here; smbd falls back.
  */
 #include "csv.h"
+#include "system/select.h"
+
+bool csv_more_requests(void)
+{
+	struct smbXsrv_client *client = global_smbXsrv_client;
+	struct smbXsrv_connection *xconn = NULL;
+	struct pollfd fds[4];
+	unsigned num = 0;
+
+	if (client == NULL) {
+		return false;
+	}
+	for (xconn = client->connections;
+	     xconn != NULL && num < ARRAY_SIZE(fds);
+	     xconn = xconn->next)
+	{
+		fds[num++] = (struct pollfd){
+			.fd = xconn->transport.sock,
+			.events = POLLIN,
+		};
+	}
+	return poll(fds, num, 0) > 0;
+}
 
 ssize_t csv_vfs_pread(struct vfs_handle_struct *handle,
 		      struct files_struct *fsp,

@@ -5,6 +5,7 @@
  */
 #include "csv.h"
 #include "lib/global_contexts.h"
+#include "lib/wire/conn.h"
 
 /* csvd answers an attach from memory; more than this means it hangs. */
 #define CSV_ATTACH_TIMEOUT_MS 5000
@@ -69,6 +70,7 @@ static int csv_process_control(const char *socket)
 	if (ret != 0) {
 		TALLOC_FREE(csv_process.socket);
 	}
+	csv_conn_set_more_fn(csv_more_requests);
 	return ret;
 }
 
