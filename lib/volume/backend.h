@@ -319,7 +319,7 @@ struct csv_remote_params {
 	uint64_t epoch;
 	uint32_t local_node;	/* CTDB node number of this node */
 	uint32_t remote_node;
-	const uint8_t *psk;	/* 32 bytes; copied, wiped when freed */
+	const uint8_t *psk;	/* 32 bytes; not kept */
 	const char *psk_identity;
 	bool plain;		/* no TLS records after the handshake */
 	/*
@@ -334,11 +334,36 @@ struct csv_remote_params {
 	void *private_data;
 };
 
+struct csv_remote_start;
+
 /*
- * A remote backend; connects, authenticates and attaches the volume before it
- * returns (blocking, bounded by timeout_ms). CSV_E_LOST: nobody answers;
- * CSV_E_STALE: it answers, but does not own that epoch; EACCES: key refused.
+ * Begin to make a remote backend: connect, authenticate, attach the volume.
+ * Never blocks: 0 or errno or CSV_E_LOST. fn is called once from the event
+ * loop when csv_remote_finish() has something to say, at the latest after
+ * timeout_ms; it may finish or free the start. Freeing gives the attempt up.
  */
+int csv_remote_start(TALLOC_CTX *mem_ctx,
+		     const struct csv_remote_params *params,
+		     unsigned timeout_ms,
+		     void (*fn)(void *private_data),
+		     void *private_data,
+		     struct csv_remote_start **start);
+/*
+ * Where the event loop cannot run: go on with it, for at most timeout_ms (and
+ * not much longer than a quarter of a second). wake_fn is called as in any
+ * synchronous wait, fn is not.
+ */
+void csv_remote_turn(struct csv_remote_start *start, unsigned timeout_ms);
+/*
+ * EAGAIN: not yet. 0: *backend is there, a child of mem_ctx. CSV_E_LOST:
+ * nobody answers; CSV_E_STALE: it answers, but does not own that epoch;
+ * EACCES: key refused. The start is freed unless EAGAIN.
+ */
+int csv_remote_finish(struct csv_remote_start *start,
+		      TALLOC_CTX *mem_ctx,
+		      struct csv_backend **backend);
+
+/* All three in one, blocking at most timeout_ms. */
 int csv_remote_create(TALLOC_CTX *mem_ctx,
 		      const struct csv_remote_params *params,
 		      unsigned timeout_ms,

@@ -1,16 +1,14 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * The remote backend: the files of a volume over a connection to the csvd
- * that owns it. Life, files and data.
+ * that owns it. Files and data.
  *
  * A close is sent and not waited for. The owner does it before whatever this
  * backend asks next by name or file handle, so that a file deleted while open
  * is gone then.
  */
 #include "replace.h"
-#include <assert.h>
 #include <errno.h>
-#include <gnutls/crypto.h>
 #include <string.h>
 #include "lib/util/tevent_unix.h"
 #include "lib/volume/remote_private.h"
@@ -354,7 +352,7 @@ static int remote_recv(struct tevent_req *req, size_t *n)
 	return 0;
 }
 
-static const struct csv_backend_ops remote_ops = {
+const struct csv_backend_ops remote_ops = {
 	.name = "remote",
 	.root = remote_root,
 	.open = remote_open,
@@ -386,102 +384,3 @@ static const struct csv_backend_ops remote_ops = {
 	.fsync_send = remote_fsync_send,
 	.recv = remote_recv,
 };
-
-/* Name the volume: the answer brings its root. */
-static int remote_attach(struct remote_backend *rb,
-			 const char *volume,
-			 unsigned timeout_ms)
-{
-	const struct csv_body *req_body = csv_body_of(CSV_OP_ATTACH, false);
-	const struct csv_body *rep_body = csv_body_of(CSV_OP_ATTACH, true);
-	struct csv_attach_req req = { .id = REMOTE_VOLUME_ID,
-				      .name = csv_bytes_of(volume) };
-	TALLOC_CTX *frame = talloc_new(rb);
-	struct csv_attach_rep rep;
-	struct csv_rpc rpc;
-	uint8_t *buf = NULL;
-	int ret;
-
-	csv_rpc_init(&rpc, CSV_OP_ATTACH);
-	ret = csv_body_push(req_body, frame, &req, &buf, &rpc.body_len);
-	if (ret != 0) {
-		goto out;
-	}
-	rpc.body = buf;
-	rpc.volume = REMOTE_VOLUME_ID;
-	rpc.epoch = rb->backend.epoch;
-	rpc.mem_ctx = frame;
-	csv_rpc_send(rb->conn, &rpc);
-	ret = remote_status(csv_rpc_wait(&rpc, timeout_ms));
-	if (ret == 0) {
-		ret = csv_body_pull(rep_body,
-				    frame,
-				    rpc.rbody,
-				    rpc.rbody_len,
-				    &rep);
-	}
-	if (ret == 0) {
-		ret = remote_file_new(rb, rb, rep.root, CSV_O_PATH, &rb->root);
-	}
-	if (ret == 0) {
-		rb->backend.num_files -= 1; /* the root is not counted */
-	}
-out:
-	talloc_free(frame);
-	return ret;
-}
-
-static int remote_destructor(struct remote_backend *rb)
-{
-	assert(rb->backend.num_files == 0);
-	if (rb->root != NULL) {
-		rb->backend.num_files = 1;
-		TALLOC_FREE(rb->root);
-	}
-	TALLOC_FREE(rb->conn);
-	return 0;
-}
-
-int csv_remote_create(TALLOC_CTX *mem_ctx,
-		      const struct csv_remote_params *params,
-		      unsigned timeout_ms,
-		      struct csv_backend **backend)
-{
-	struct csv_conn_params cp = {
-		.ev = params->ev,
-		.address = params->address,
-		.port = params->port,
-		.local_node = params->local_node,
-		.remote_node = params->remote_node,
-		.psk = params->psk,
-		.psk_identity = params->psk_identity,
-		.plain = params->plain,
-		.wake_fd = params->wake_fd,
-		.wake_fn = params->wake_fn,
-		.lost_fn = params->lost_fn,
-		.private_data = params->private_data,
-	};
-	struct remote_backend *rb = NULL;
-	int ret;
-
-	rb = talloc_zero(mem_ctx, struct remote_backend);
-	if (rb == NULL) {
-		return ENOMEM;
-	}
-	rb->backend.ops = &remote_ops;
-	rb->backend.epoch = params->epoch;
-	rb->ev = params->ev;
-	(void)gnutls_rnd(GNUTLS_RND_NONCE, &rb->token, sizeof(rb->token));
-	ret = csv_conn_connect(rb, &cp, timeout_ms, &rb->conn);
-	if (ret == 0) {
-		ret = remote_attach(rb, params->volume, timeout_ms);
-	}
-	if (ret != 0) {
-		TALLOC_FREE(rb->conn);
-		talloc_free(rb);
-		return ret;
-	}
-	talloc_set_destructor(rb, remote_destructor);
-	*backend = &rb->backend;
-	return 0;
-}

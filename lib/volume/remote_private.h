@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The inside of the remote backend: remote.c (life, files, data),
- * remote_call.c (one synchronous request, credentials), remote_names.c and
- * remote_attr.c (operations).
+ * The inside of the remote backend: remote_start.c (connecting, life),
+ * remote.c (files, data), remote_call.c (one synchronous request,
+ * credentials), remote_names.c and remote_attr.c (operations).
  */
 #ifndef _CSV_VOLUME_REMOTE_PRIVATE_H_
 #define _CSV_VOLUME_REMOTE_PRIVATE_H_
@@ -68,6 +68,7 @@ uint64_t remote_token(struct remote_backend *rb);
 int remote_status(int status);
 
 /* remote.c */
+extern const struct csv_backend_ops remote_ops;
 int remote_file_new(struct remote_backend *rb,
 		    TALLOC_CTX *mem_ctx,
 		    uint64_t handle,

@@ -7,6 +7,9 @@
  * from operations that fail with CSV_E_LOST or CSV_E_STALE. An event changes
  * the state at once; what needs the backend to be idle (closing down-level
  * files, dropping it, making the next) is done by csv_volume_settle().
+ *
+ * The way to an owner elsewhere is made by the event loop; the volume is
+ * SetDownLevel meanwhile. A synchronous operation that waits makes it itself.
  */
 #include "replace.h"
 #include <errno.h>
@@ -55,6 +58,7 @@ static int csv_volume_destructor(struct csv_volume *vol)
 		DLIST_REMOVE(vol->handles, h);
 		h->vol = NULL;
 	}
+	TALLOC_FREE(vol->connecting);
 	TALLOC_FREE(vol->backend);
 	csv_target_clear(&vol->target);
 	return 0;
@@ -298,9 +302,11 @@ int csv_volume_event(struct csv_volume *vol,
 			       ? csv_target_new_key(vol, target)
 			       : 0;
 	}
+	vol->outdated = vol->connecting != NULL;
 	if (event == CSV_EVENT_DRAIN && vol->backend == NULL) {
 		vol->ready = false;
 		vol->retry_same = false;
+		csv_volume_settle(vol);
 		if (vol->p.drained_fn != NULL) {
 			vol->p.drained_fn(vol, vol->p.private_data);
 		}
@@ -319,7 +325,6 @@ int csv_volume_event(struct csv_volume *vol,
 	case CSV_EVENT_READY:
 		/* Active only once the backend is there: settle */
 		vol->ready = true;
-		vol->connect_tries = 0;
 		TALLOC_FREE(vol->retry);
 		next = vol->state;
 		break;
@@ -362,7 +367,6 @@ static void csv_volume_arm_retry(struct csv_volume *vol)
 	if (vol->retry != NULL) {
 		return;
 	}
-	vol->connect_tries += 1;
 	vol->retry = tevent_add_timer(
 		vol->p.ev,
 		vol,
@@ -382,7 +386,7 @@ void csv_volume_trouble(struct csv_volume *vol, uint64_t generation)
 	/*
 	 * csvd tells where it goes on, also when an owner's csvd restarted.
 	 * Only a connection that broke by itself is tried again unasked, and
-	 * not at once: a dead owner does not answer, and that would block.
+	 * not at once: a dead owner does not answer.
 	 */
 	vol->retry_same = vol->target.access == CSV_ACCESS_REDIRECTED;
 	if (vol->retry_same) {
@@ -407,41 +411,52 @@ static bool csv_volume_remote_wake(void *private_data)
 	struct csv_volume *vol = private_data;
 
 	vol->p.wake_fn(vol->p.wake_private);
-	return vol->teardown || vol->shutdown;
+	return vol->teardown || vol->shutdown || vol->outdated;
 }
 
+/* The attempt to connect came to an end: settle takes its result. */
+static void csv_volume_connected(void *private_data)
+{
+	struct csv_volume *vol = private_data;
+
+	csv_volume_settle(vol);
+}
+
+/* EAGAIN: csv_volume_connected() will be called. */
 static int csv_volume_connect_remote(struct csv_volume *vol)
 {
 	const struct csv_target *t = &vol->target;
 	struct csv_remote_params params = {
 		.ev = vol->p.ev,
 		.volume = vol->p.name,
-		.address = talloc_strdup(vol, t->address),
+		.address = t->address,
 		.port = t->port,
 		.epoch = t->epoch,
 		.local_node = t->local_node,
 		.remote_node = t->owner,
 		.psk = t->psk,
-		.psk_identity = talloc_strdup(vol, t->psk_identity),
+		.psk_identity = t->psk_identity,
 		.plain = t->plain,
 		.wake_fd = vol->wake_fd,
 		.wake_fn = csv_volume_remote_wake,
 		.lost_fn = csv_volume_remote_lost,
 		.private_data = vol,
 	};
-	int ret = ENOMEM;
+	int ret;
 
-	/* copies: the target may be replaced while this waits */
-	if (params.address != NULL && params.psk_identity != NULL) {
-		ret = csv_remote_create(vol,
-					&params,
-					vol->connect_tries == 0
-						? CSV_CONNECT_MS
-						: CSV_RECONNECT_MS,
-					&vol->backend);
+	if (vol->connecting == NULL) {
+		ret = csv_remote_start(vol,
+				       &params,
+				       CSV_CONNECT_MS,
+				       csv_volume_connected,
+				       vol,
+				       &vol->connecting);
+		return ret != 0 ? ret : EAGAIN;
 	}
-	talloc_free(discard_const_p(char, params.address));
-	talloc_free(discard_const_p(char, params.psk_identity));
+	ret = csv_remote_finish(vol->connecting, vol, &vol->backend);
+	if (ret != EAGAIN) {
+		vol->connecting = NULL;
+	}
 	return ret;
 }
 
@@ -491,6 +506,10 @@ static void csv_volume_activate(struct csv_volume *vol)
 
 	vol->busy += 1;
 	ret = csv_volume_connect(vol);
+	if (vol->connecting != NULL) {
+		vol->busy -= 1;
+		return;
+	}
 	if (ret == 0) {
 		vol->generation += 1;
 		ret = csv_unstable_replay(vol);
@@ -525,6 +544,10 @@ void csv_volume_settle(struct csv_volume *vol)
 {
 	if (vol->busy > 0 || vol->shutdown) {
 		return;
+	}
+	if (vol->outdated) {
+		vol->outdated = false;
+		TALLOC_FREE(vol->connecting);
 	}
 	if (vol->teardown) {
 		csv_volume_drop_backend(vol);
@@ -578,7 +601,13 @@ static void csv_volume_wait_turn(struct csv_volume *vol, uint64_t left_ms)
 	uint64_t start = now_ms();
 	int timeout = left_ms < CSV_TICK_MS ? (int)left_ms : CSV_TICK_MS;
 
-	poll(&pfd, 1, timeout);
+	if (vol->connecting != NULL) {
+		vol->busy += 1;
+		csv_remote_turn(vol->connecting, timeout);
+		vol->busy -= 1;
+	} else {
+		poll(&pfd, 1, timeout);
+	}
 	if (vol->p.wake_fn != NULL) {
 		vol->p.wake_fn(vol->p.wake_private);
 	}

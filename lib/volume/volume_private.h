@@ -18,8 +18,7 @@
 
 #define CSV_TICK_MS 200	     /* a turn of a synchronous wait */
 #define CSV_RETRY_S 1	     /* between attempts to reach the same owner */
-#define CSV_CONNECT_MS 500   /* csvd says that the owner is ready */
-#define CSV_RECONNECT_MS 50  /* nobody says so: smbd must not notice */
+#define CSV_CONNECT_MS 2000  /* an attempt; nobody is kept from anything */
 
 struct csv_io;
 
@@ -37,6 +36,8 @@ struct csv_volume {
 	bool owes_drained; /* csvd waits for drained_fn */
 	bool failed;	 /* given up; synchronous calls do not wait */
 	bool shutdown;
+	struct csv_remote_start *connecting; /* in SetDownLevel only */
+	bool outdated; /* csvd said something new: give that attempt up */
 	struct csv_backend *backend;
 	uint64_t generation; /* of the backend */
 	unsigned busy;
@@ -46,7 +47,6 @@ struct csv_volume {
 	struct tevent_immediate *notify;
 	struct tevent_timer *retry;
 	unsigned retry_waited_ms; /* in synchronous waits, timers stand still */
-	unsigned connect_tries;	  /* since READY */
 	struct tevent_timer *limit; /* runs while not Active */
 	uint64_t next_token;
 	size_t unstable_bytes; /* kept for replay, all handles */

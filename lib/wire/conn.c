@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The life of a client connection: connecting, events, waiting, keepalive.
+ * The life of a client connection: events, waiting, keepalive.
  *
  * Keepalive: only while requests are in flight. After half of keepalive_ms
  * without a byte a KEEPALIVE is sent; when nothing came for another half, and
@@ -10,19 +10,11 @@
  */
 #include "replace.h"
 #include <errno.h>
-#include <gnutls/crypto.h>
 #include <poll.h>
-#include <pthread.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 #include "lib/util/dlinklist.h"
 #include "lib/util/time.h"
 #include "lib/wire/conn_private.h"
-#include "lib/wire/tls.h"
-
-#define CONN_TICK_MS 250
-#define CONN_DEAD_MS 8000
 
 static void watch_tick(struct conn_watch *w);
 
@@ -41,8 +33,7 @@ void conn_want_write(struct csv_conn *conn, bool want)
 	}
 }
 
-/* Run what is done and belongs to this loop. */
-static void conn_deliver(struct csv_conn *conn, struct tevent_context *ev)
+void conn_deliver(struct csv_conn *conn, struct tevent_context *ev)
 {
 	bool *outer = conn->gone;
 	bool gone = false;
@@ -149,7 +140,8 @@ void conn_lost(struct csv_conn *conn)
 		TALLOC_FREE(w->tick);
 	}
 	conn_fail_all(conn);
-	if (conn->waiters == 0 && conn->p.lost_fn != NULL) {
+	if (conn->waiters == 0 && conn->start == NULL &&
+	    conn->p.lost_fn != NULL) {
 		tevent_schedule_immediate(conn->lost_im,
 					  conn->p.ev,
 					  conn_lost_im,
@@ -267,6 +259,11 @@ static int watch_start(struct csv_conn *conn,
 	return 0;
 }
 
+int conn_watch_main(struct csv_conn *conn)
+{
+	return watch_start(conn, &conn->main_watch, conn, conn->p.ev);
+}
+
 static int watch_destructor(struct conn_watch *w)
 {
 	if (w->conn != NULL) {
@@ -301,8 +298,7 @@ int csv_conn_watch(struct csv_conn *conn,
 	return 0;
 }
 
-/* One round of a synchronous wait. False: the wait must end. */
-static bool wait_round(struct csv_conn *conn, int timeout)
+bool conn_wait_round(struct csv_conn *conn, int timeout)
 {
 	struct pollfd pfd[2] = {
 		{ .fd = conn->t->fd, .events = POLLIN },
@@ -354,7 +350,7 @@ int csv_rpc_wait(struct csv_rpc *rpc, unsigned timeout_ms)
 					    : 0;
 			ok = now < end;
 		}
-		ok = ok && wait_round(conn, timeout);
+		ok = ok && conn_wait_round(conn, timeout);
 	}
 	conn->waiters -= 1;
 	if (rpc->state != RPC_DONE) {
@@ -362,132 +358,6 @@ int csv_rpc_wait(struct csv_rpc *rpc, unsigned timeout_ms)
 		rpc->status = CSV_E_LOST;
 	}
 	return rpc->status;
-}
-
-/* Blocking handshake on a fresh socket. */
-static int conn_handshake(struct csv_conn *conn, int fd, unsigned timeout_ms)
-{
-	const struct csv_conn_params *p = &conn->p;
-	uint64_t end = csv_now_ms() + timeout_ms;
-	struct csv_tls *tls = NULL;
-	struct pollfd pfd = { .fd = fd };
-	uint64_t now;
-	int ret;
-
-	ret = csv_tls_client(conn, fd, p->psk_identity, p->psk, p->plain,
-			     &tls);
-	if (ret != 0) {
-		return ret;
-	}
-	while ((ret = csv_tls_handshake(tls, &pfd.events)) == EAGAIN) {
-		now = csv_now_ms();
-		if (now >= end) {
-			ret = ETIMEDOUT;
-			break;
-		}
-		(void)poll(&pfd, 1, (int)(end - now));
-	}
-	if (ret != 0) {
-		talloc_free(tls);
-		return ret;
-	}
-	conn->plain = csv_tls_is_plain(tls);
-	conn->t = csv_tls_transport(tls);
-	return 0;
-}
-
-/* One number per process: forked children must not share it. */
-static int client_guid(struct GUID *guid)
-{
-	static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
-	static struct GUID process;
-	static pid_t pid;
-	int ret = 0;
-
-	pthread_mutex_lock(&mutex);
-	if (pid != getpid()) {
-		ret = gnutls_rnd(GNUTLS_RND_NONCE, &process, sizeof(process));
-		pid = ret == 0 ? getpid() : 0;
-	}
-	*guid = process;
-	pthread_mutex_unlock(&mutex);
-	return ret == 0 ? 0 : EIO;
-}
-
-static int conn_take_hello(struct csv_conn *conn, const struct csv_rpc *rpc)
-{
-	const struct csv_body *body = csv_body_of(CSV_OP_HELLO, true);
-	struct csv_hello_rep rep;
-	TALLOC_CTX *frame = talloc_new(NULL);
-	int ret;
-
-	ret = csv_body_pull(body, frame, rpc->rbody, rpc->rbody_len, &rep);
-	talloc_free(frame);
-	if (ret != 0) {
-		return EPROTO;
-	}
-	if (rep.node != conn->p.remote_node) {
-		return EACCES;
-	}
-	if (rep.credits == 0 || rep.window == 0) {
-		return EPROTO;
-	}
-	conn->window = rep.window;
-	return conn_slots_init(conn, MIN(rep.credits, CONN_MAX_CREDITS));
-}
-
-static int conn_hello(struct csv_conn *conn, unsigned timeout_ms)
-{
-	const struct csv_body *body = csv_body_of(CSV_OP_HELLO, false);
-	struct csv_hello_req req = { .node = conn->p.local_node,
-				     .pid = (uint32_t)getpid(),
-				     .keepalive_ms = conn->keepalive_ms };
-	TALLOC_CTX *frame = talloc_new(conn);
-	struct csv_rpc rpc;
-	uint8_t *buf = NULL;
-	int ret;
-
-	csv_rpc_init(&rpc, CSV_OP_HELLO);
-	ret = client_guid(&req.client);
-	if (ret == 0) {
-		ret = csv_body_push(body, frame, &req, &buf, &rpc.body_len);
-	}
-	if (ret == 0) {
-		rpc.body = buf;
-		rpc.mem_ctx = frame;
-		csv_rpc_send(conn, &rpc);
-		ret = csv_rpc_wait(&rpc, timeout_ms);
-	}
-	if (ret == 0) {
-		ret = conn_take_hello(conn, &rpc);
-	}
-	talloc_free(frame);
-	return ret;
-}
-
-static int conn_open(struct csv_conn *conn, unsigned timeout_ms)
-{
-	unsigned left = timeout_ms;
-	int fd = -1;
-	int ret;
-
-	ret = csv_tcp_connect(conn->p.address, conn->p.port, &left, &fd);
-	if (ret != 0) {
-		return ret == EINVAL ? EINVAL : CSV_E_LOST;
-	}
-	(void)csv_tcp_set_dead_ms(fd, CONN_DEAD_MS);
-	ret = conn_handshake(conn, fd, left);
-	if (ret == ETIMEDOUT || ret == ECONNRESET || ret == EPIPE) {
-		return CSV_E_LOST;
-	}
-	if (ret != 0) {
-		return ret;
-	}
-	ret = conn_slots_init(conn, 1);
-	if (ret == 0) {
-		ret = conn_hello(conn, MAX(left, 1));
-	}
-	return ret;
 }
 
 static int conn_destructor(struct csv_conn *conn)
@@ -505,47 +375,32 @@ static int conn_destructor(struct csv_conn *conn)
 		w->conn = NULL;
 	}
 	conn_detach_all(conn);
+	TALLOC_FREE(conn->start);
 	return 0;
 }
 
-int csv_conn_connect(TALLOC_CTX *mem_ctx,
-		     const struct csv_conn_params *params,
-		     unsigned timeout_ms,
-		     struct csv_conn **_conn)
+struct csv_conn *conn_new(TALLOC_CTX *mem_ctx,
+			  const struct csv_conn_params *params)
 {
 	struct csv_conn *conn = NULL;
-	int ret = ENOMEM;
 
 	conn = talloc_zero(mem_ctx, struct csv_conn);
 	if (conn == NULL) {
-		return ENOMEM;
+		return NULL;
 	}
 	talloc_set_destructor(conn, conn_destructor);
 	conn->p = *params;
+	conn->p.psk = NULL;
+	conn->p.psk_identity = NULL;
+	conn->p.address = NULL;
 	conn->keepalive_ms = params->keepalive_ms != 0 ? params->keepalive_ms
 						       : CSV_KEEPALIVE_MS;
 	conn->deliver_im = tevent_create_immediate(conn);
 	conn->lost_im = tevent_create_immediate(conn);
 	if (conn->deliver_im == NULL || conn->lost_im == NULL) {
-		goto fail;
+		TALLOC_FREE(conn);
 	}
-	conn->waiters = 1; /* no lost_fn while connecting */
-	ret = conn_open(conn, timeout_ms);
-	conn->waiters = 0;
-	conn->p.psk = NULL;
-	conn->p.psk_identity = NULL;
-	conn->p.address = NULL;
-	if (ret == 0) {
-		ret = watch_start(conn, &conn->main_watch, conn, params->ev);
-	}
-	if (ret != 0) {
-		goto fail;
-	}
-	*_conn = conn;
-	return 0;
-fail:
-	talloc_free(conn);
-	return ret;
+	return conn;
 }
 
 bool csv_conn_is_lost(const struct csv_conn *conn)

@@ -40,9 +40,25 @@ struct csv_conn_params {
 };
 
 /*
- * Connect, authenticate, say hello; blocks at most timeout_ms. CSV_E_LOST:
- * nobody answers; EACCES: the key was refused; ENOMEM, EPROTO.
+ * Begin to connect, authenticate and say hello; never blocks. fn is called
+ * once, from params.ev or from csv_conn_turn(), never from here; it may free
+ * the connection (not inside csv_conn_turn()). Status 0: the connection may
+ * be used; CSV_E_LOST: nobody answers; EACCES: the key was refused; ENOMEM,
+ * EPROTO. A peer that takes the connection and then says nothing is waited
+ * for without end: the time limit is the caller's.
  */
+int csv_conn_start(TALLOC_CTX *mem_ctx,
+		   const struct csv_conn_params *params,
+		   void (*fn)(int status, void *private_data),
+		   void *private_data,
+		   struct csv_conn **conn);
+/*
+ * Where the event loop cannot run: waits at most timeout_ms, or a
+ * quarter of a second, for one event of the connection and does what the loop
+ * would do, requests' fn included. False: wake_fn wants the wait to end.
+ */
+bool csv_conn_turn(struct csv_conn *conn, unsigned timeout_ms);
+/* csv_conn_start() and wait, blocking at most timeout_ms. */
 int csv_conn_connect(TALLOC_CTX *mem_ctx,
 		     const struct csv_conn_params *params,
 		     unsigned timeout_ms,

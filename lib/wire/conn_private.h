@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The inside of a client connection: conn.c (life, events, waiting, keepalive),
- * conn_rpc.c (requests, sending), conn_rx.c (receiving).
+ * The inside of a client connection: conn_start.c (connecting), conn.c (life,
+ * events, waiting, keepalive), conn_rpc.c (requests, sending), conn_rx.c
+ * (receiving).
  *
  * A request is in exactly one place: waiting (for credits), a slot (and the
  * send queue until it is sent), or done (its fn has not run yet). A slot
@@ -20,6 +21,9 @@
 #define CONN_MAX_CREDITS 4096
 #define CONN_HOLD_BYTES 32768
 #define CONN_HOLD_US 500
+#define CONN_TICK_MS 250
+
+struct conn_start; /* conn_start.c */
 
 enum rpc_state {
 	RPC_NEW,
@@ -49,6 +53,7 @@ struct conn_watch {
 
 struct csv_conn {
 	struct csv_conn_params p;
+	struct conn_start *start; /* NULL: it stands */
 	struct csv_transport *t;
 	bool plain;
 	bool lost;
@@ -100,6 +105,16 @@ struct csv_conn {
 };
 
 /* conn.c */
+
+/* Without transport and slots. */
+struct csv_conn *conn_new(TALLOC_CTX *mem_ctx,
+			  const struct csv_conn_params *params);
+/* Have events handled by params.ev. 0 or ENOMEM. */
+int conn_watch_main(struct csv_conn *conn);
+/* One round of a synchronous wait. False: the wait must end. */
+bool conn_wait_round(struct csv_conn *conn, int timeout);
+/* Run what is done and belongs to this loop; may free the connection. */
+void conn_deliver(struct csv_conn *conn, struct tevent_context *ev);
 void conn_lost(struct csv_conn *conn);
 void conn_want_write(struct csv_conn *conn, bool want);
 /* A request is now in flight: see that a silent peer is noticed. */

@@ -176,37 +176,7 @@ static int parse_address(const char *address,
 	return EINVAL;
 }
 
-/* Waits for a connect(2) in progress. */
-static int connect_wait(int fd, unsigned *timeout_ms)
-{
-	struct pollfd pfd = { .fd = fd, .events = POLLOUT };
-	uint64_t end = csv_now_ms() + *timeout_ms;
-	socklen_t len = sizeof(int);
-	uint64_t now;
-	int error = 0;
-	int n;
-
-	do {
-		now = csv_now_ms();
-		*timeout_ms = now < end ? (unsigned)(end - now) : 0;
-		n = poll(&pfd, 1, (int)*timeout_ms);
-	} while (n == -1 && errno == EINTR);
-	now = csv_now_ms();
-	*timeout_ms = now < end ? (unsigned)(end - now) : 0;
-	if (n == 0) {
-		return ETIMEDOUT;
-	}
-	if (n == -1 ||
-	    getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) != 0) {
-		return errno;
-	}
-	return error;
-}
-
-int csv_tcp_connect(const char *address,
-		    uint16_t port,
-		    unsigned *timeout_ms,
-		    int *_fd)
+int csv_tcp_begin(const char *address, uint16_t port, int *_fd)
 {
 	union address a;
 	socklen_t len = 0;
@@ -222,9 +192,9 @@ int csv_tcp_connect(const char *address,
 		return errno;
 	}
 	ret = csv_tcp_setup(fd);
-	if (ret == 0 && connect(fd, &a.sa, len) != 0) {
-		ret = errno == EINPROGRESS ? connect_wait(fd, timeout_ms)
-					   : errno;
+	if (ret == 0 && connect(fd, &a.sa, len) != 0 &&
+	    errno != EINPROGRESS) {
+		ret = errno;
 	}
 	if (ret != 0) {
 		close(fd);
@@ -232,6 +202,24 @@ int csv_tcp_connect(const char *address,
 	}
 	*_fd = fd;
 	return 0;
+}
+
+int csv_tcp_connected(int fd, unsigned timeout_ms)
+{
+	struct pollfd pfd = { .fd = fd, .events = POLLOUT };
+	socklen_t len = sizeof(int);
+	int error = 0;
+	int n;
+
+	n = poll(&pfd, 1, (int)timeout_ms);
+	if (n == 0 || (n == -1 && errno == EINTR)) {
+		return EAGAIN;
+	}
+	if (n == -1 ||
+	    getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) != 0) {
+		return errno;
+	}
+	return error;
 }
 
 int csv_tcp_listen(const char *address, uint16_t port, int *_fd)

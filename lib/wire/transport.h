@@ -53,13 +53,12 @@ ssize_t csv_tcp_writev(int fd, const struct iovec *iov, int num);
 int csv_tcp_set_dead_ms(int fd, unsigned ms);
 
 /*
- * Connect to a numeric address, blocking at most *timeout_ms, which is
- * reduced by the time it took. 0, EINVAL (no such address) or errno.
+ * Begin to connect to a numeric address: 0, EINVAL (no such address) or
+ * errno. Never blocks; csv_tcp_connected() tells how it goes.
  */
-int csv_tcp_connect(const char *address,
-		    uint16_t port,
-		    unsigned *timeout_ms,
-		    int *fd);
+int csv_tcp_begin(const char *address, uint16_t port, int *fd);
+/* 0: connected. EAGAIN: not within timeout_ms (0: now). Else errno. */
+int csv_tcp_connected(int fd, unsigned timeout_ms);
 /* A listening socket. 0 or errno. */
 int csv_tcp_listen(const char *address, uint16_t port, int *fd);
 /* The port that a socket is bound to; 0 on error. */

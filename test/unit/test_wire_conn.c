@@ -441,7 +441,6 @@ static struct csv_transport *raw(struct fixture *f, uint64_t *handle)
 	uint8_t buf[4096];
 	uint8_t head[CSV_WIRE_HEADER];
 	struct iovec iov[2] = { { head, sizeof(head) } };
-	unsigned timeout = 2000;
 	short events = 0;
 	int fd = -1;
 	unsigned i;
@@ -459,9 +458,8 @@ static struct csv_transport *raw(struct fixture *f, uint64_t *handle)
 	};
 
 	wirebed_key(&f->bed, psk, identity);
-	assert_int_equal(csv_tcp_connect("127.0.0.1", f->bed.port, &timeout,
-					 &fd),
-			 0);
+	assert_int_equal(csv_tcp_begin("127.0.0.1", f->bed.port, &fd), 0);
+	assert_int_equal(csv_tcp_connected(fd, 2000), 0);
 	assert_int_equal(csv_tls_client(f, fd, identity, psk, true, &tls), 0);
 	while (csv_tls_handshake(tls, &events) == EAGAIN) {
 	}

@@ -173,12 +173,10 @@ static void numbers_must_match_the_key(void **state)
 
 static int raw_connect(struct fixture *f)
 {
-	unsigned timeout = 2000;
 	int fd = -1;
 
-	assert_int_equal(csv_tcp_connect("127.0.0.1", f->bed.port, &timeout,
-					 &fd),
-			 0);
+	assert_int_equal(csv_tcp_begin("127.0.0.1", f->bed.port, &fd), 0);
+	assert_int_equal(csv_tcp_connected(fd, 2000), 0);
 	return fd;
 }
 
