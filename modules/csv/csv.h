@@ -32,6 +32,7 @@ struct csv_use {
 	struct csv_volume *vol;
 	struct csv_share *shares;
 	struct csv_tcon_wait *waits;
+	struct tevent_timer *linger;
 	struct csv_stats *stats;
 };
 
@@ -75,6 +76,11 @@ char *csv_path_normalise(TALLOC_CTX *mem_ctx, const char *path);
 int csv_use_get(const char *volume, const char *socket, struct csv_use **use);
 /* Frees *use when nothing refers to it any more. */
 void csv_use_put(struct csv_use *use);
+/*
+ * The same in a while: between the end of a tree connect's wait and its next
+ * try nothing refers to the volume, and the way to its owner must outlive that.
+ */
+void csv_use_put_later(struct csv_use *use);
 
 /* park.c */
 void csv_park_state(struct csv_volume *vol,

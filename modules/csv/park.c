@@ -98,7 +98,7 @@ void csv_park_state(struct csv_volume *vol,
 static int csv_tcon_wait_destructor(struct csv_tcon_wait *wait)
 {
 	DLIST_REMOVE(wait->use->waits, wait);
-	csv_use_put(wait->use);
+	csv_use_put_later(wait->use);
 	return 0;
 }
 

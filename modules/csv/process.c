@@ -9,6 +9,8 @@
 
 /* csvd answers an attach from memory; more than this means it hangs. */
 #define CSV_ATTACH_TIMEOUT_MS 5000
+/* smbd tries a tree connect that waited again right away. */
+#define CSV_LINGER_S 2
 
 static struct {
 	pid_t pid; /* a fork starts anew */
@@ -128,6 +130,7 @@ int csv_use_get(const char *volume, const char *socket, struct csv_use **_use)
 	csv_process_check_fork();
 	use = csv_use_find(volume);
 	if (use != NULL) {
+		TALLOC_FREE(use->linger);
 		*_use = use;
 		return 0;
 	}
@@ -160,4 +163,31 @@ void csv_use_put(struct csv_use *use)
 	DLIST_REMOVE(csv_process.uses, use);
 	TALLOC_FREE(use);
 	csv_process_idle();
+}
+
+static void csv_use_lingered(struct tevent_context *ev,
+			     struct tevent_timer *te,
+			     struct timeval now,
+			     void *private_data)
+{
+	struct csv_use *use = private_data;
+
+	use->linger = NULL;
+	csv_use_put(use);
+}
+
+void csv_use_put_later(struct csv_use *use)
+{
+	if (use->linger != NULL) {
+		return;
+	}
+	use->linger = tevent_add_timer(
+		global_event_context(),
+		use,
+		tevent_timeval_current_ofs(CSV_LINGER_S, 0),
+		csv_use_lingered,
+		use);
+	if (use->linger == NULL) {
+		csv_use_put(use);
+	}
 }

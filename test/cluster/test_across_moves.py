@@ -2,6 +2,7 @@
 """Everything else that a client does while the volume moves: names, ACLs,
 streams, listings, server-side copies, byte-range locks, and waiting."""
 
+import signal
 import time
 
 import pytest
@@ -10,6 +11,7 @@ from bed import faults, proc
 from drive import Running, Session, Stream, Volume
 
 PAUSE_S = 60
+CSVD_PORT = 4450
 
 
 @pytest.fixture(name="volume")
@@ -91,6 +93,43 @@ def test_a_paused_volume_freezes_nobody(bed, volume):
     assert event["lease_breaks"] == 1 and event["longest_break_ack_ms"] < 1000
     assert out.report["lease_granted"]
     assert event["other_ios"] > 0 and event["longest_other_io_ms"] < 1000
+    assert out.report.get("reconnects", 0) == 0
+
+
+def test_an_owner_that_is_silent_freezes_nobody(bed, volume):
+    """smbd must find the way to a new owner that its packets do not reach,
+    then to one whose csvd is stopped: ECHO and another share go on."""
+    bed.share("other", bed.shared_dir("other"))
+    with Running(bed.client, "outstanding", "vms", "silent", [bed.node(2)],
+                 options=["--more-shares", "other", "--count", "50"]) as out:
+        def lasts(event, seconds):
+            """An event of so many seconds, in which nothing completes."""
+            first = out.command("status", "status")
+            proc.wait_until(f"{event} has lasted", lambda: out.command(
+                "status", "status")["echoes"] - first["echoes"]
+                >= seconds * 2, seconds * 4, 0.1)
+            last = out.command("status", "status")
+            assert last["completed"] == first["completed"]
+            assert last["outstanding"] == 50
+        faults.cut_port(bed.node(2), bed.node(3), CSVD_PORT)
+        out.command("mark unreachable", "marked")
+        volume.move(bed.node(3))
+        lasts("unreachable", 6)
+        out.command("mark stopped", "marked")
+        faults.kill_csvd(bed.node(3), signal.SIGSTOP)
+        faults.join(bed)
+        lasts("stopped", 3)
+        faults.kill_csvd(bed.node(3), signal.SIGCONT)
+        volume.wait_active(nodes=[bed.node(2), bed.node(3)])
+        out.command("mark after", "marked")
+        proc.wait_until("requests complete again", lambda: out.command(
+            "status", "status")["completed"] > 50, 20, 0.2)
+    out.assert_no_error()
+    for name in ("unreachable", "stopped"):
+        event = out.event(name)
+        assert event["longest_echo_ms"] < 100, name
+        assert event["other_ios"] > 0, name
+        assert event["longest_other_io_ms"] < 1000, name
     assert out.report.get("reconnects", 0) == 0
 
 

@@ -55,8 +55,13 @@ def partition(bed, *groups):
     _cuts(bed, [], groups)
 
 
+def cut_port(source, target, port):
+    """Drop what one node sends to a TCP port of another."""
+    net.set_cuts(source.bed.pid, [], [], [(source.cable, target.cable, port)])
+
+
 def join(bed):
-    """End every partition and every silence."""
+    """End every partition, every silence and every cut."""
     _cuts(bed, [], [])
 
 

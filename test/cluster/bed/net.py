@@ -80,11 +80,12 @@ def unplug(bed_pid, cable):
                       capture_output=True, check=False)
 
 
-def set_cuts(bed_pid, silent, groups):
-    """Drop what silent cables send or get, and all between the groups.
+def set_cuts(bed_pid, silent, groups, ports=()):
+    """Drop what silent cables send or get, and all between the groups, ARP
+    too; and what the first cable sends to the second's TCP port.
 
-    silent: cable names; groups: lists of cable names.  Replaces all earlier
-    cuts; ARP is dropped as well, nobody gets a reset.
+    silent: cable names; groups: lists of cable names; ports: (cable, cable,
+    port).  Replaces all earlier cuts; nobody gets a reset.
     """
     rules = ["flush chain bridge bed cables"]
     for cable in silent:
@@ -94,6 +95,9 @@ def set_cuts(bed_pid, silent, groups):
         for source, target in itertools.product(one, two):
             rules.append("add rule bridge bed cables "
                          f'iifname "{source}" oifname "{target}" drop')
+    for source, target, port in ports:
+        rules.append(f'add rule bridge bed cables iifname "{source}" '
+                     f'oifname "{target}" tcp dport {port} drop')
     _nft(bed_pid, "\n".join(rules) + "\n")
 
 
