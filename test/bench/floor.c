@@ -3,13 +3,19 @@
  * The floor under any wire: pread + send, or recv + pwrite, over one TCP
  * connection, with no protocol but offset and length.
  *
- *	floor FILE [ROUNDS [ADDRESS]]
+ *	floor FILE [ROUNDS [ADDRESS [NETNS]]]
+ *
+ * NETNS: the number of an open descriptor of a network namespace (as in
+ * /proc/PID/ns/net), in which the asking side is; the other is where the
+ * program was started, as ADDRESS.
  */
+#include "replace.h"
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -123,18 +129,27 @@ static int run(void *private_data, const struct cell *cell)
 	return ret;
 }
 
+/* A socket of the namespace that was asked for; -1: none. */
+static int asking_socket(const char *netns)
+{
+	if (netns != NULL && setns(atoi(netns), CLONE_NEWNET) != 0) {
+		return -1;
+	}
+	return socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+}
+
 int main(int argc, char **argv)
 {
 	struct sockaddr_in in = { .sin_family = AF_INET };
 	socklen_t len = sizeof(in);
 	struct bench bench = { .name = "floor", .run = run };
 	int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	int sock = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int sock = -1;
 	int one = 1;
 	int ret;
 
 	if (argc < 2 || cell_prepare(argv[1]) != 0) {
-		fprintf(stderr, "usage: floor FILE [ROUNDS [ADDRESS]]\n");
+		fprintf(stderr, "usage: floor FILE [ROUNDS [ADDRESS [NETNS]]]\n");
 		return 2;
 	}
 	inet_pton(AF_INET, argc > 3 ? argv[3] : "127.0.0.1", &in.sin_addr);
@@ -146,11 +161,12 @@ int main(int argc, char **argv)
 	}
 	bench.server = fork();
 	if (bench.server == 0) {
-		close(sock); /* or its end would never come */
 		serve(listener, argv[1]);
 	}
+	sock = asking_socket(argc > 4 ? argv[4] : NULL);
 	if (connect(sock, (struct sockaddr *)&in, len) != 0) {
 		perror("connect");
+		kill(bench.server, SIGKILL);
 		return 1;
 	}
 	setsockopt(sock, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
