@@ -2,6 +2,7 @@
 /*
  * Many sessions with many open handles each, held until told to stop: for
  * tests of memory and descriptors. --count handles in all, --sessions clients.
+ * Commands: "more N" opens N further handles, "status", "stop".
  */
 #include "client.h"
 
@@ -11,6 +12,7 @@ struct many {
 	struct smb3_client **clients;
 	uint32_t sessions;
 	uint32_t opened;
+	uint32_t wanted;
 	bool stop;
 };
 
@@ -32,6 +34,10 @@ static void many_command(const char *command, void *private_data)
 {
 	struct many *m = private_data;
 
+	if (strncmp(command, "more ", 5) == 0) {
+		m->wanted += strtoul(command + 5, NULL, 10);
+		return;
+	}
 	m->stop = strcmp(command, "stop") == 0;
 	many_answer(m, m->stop ? "stopping" : "status");
 }
@@ -62,6 +68,19 @@ static bool many_open_one(struct many *m, uint32_t i)
 	}
 	m->opened += 1;
 	return true;
+}
+
+static void many_open(struct many *m)
+{
+	uint32_t i;
+
+	for (i = m->opened;
+	     i < m->wanted && report_errors(m->report) < 10;
+	     i++)
+	{
+		many_open_one(m, i);
+	}
+	m->wanted = m->opened;
 }
 
 static bool many_connect(struct many *m)
@@ -98,6 +117,10 @@ static void many_hold(struct many *m)
 		if (tevent_loop_once(m->ctx->ev) != 0) {
 			return;
 		}
+		if (m->wanted > m->opened) {
+			many_open(m);
+			many_answer(m, "opened");
+		}
 	}
 }
 
@@ -126,15 +149,11 @@ static void many_write(struct many *m)
 
 static void many_run(struct many *m)
 {
-	uint32_t handles = MAX(m->ctx->count, 1);
-	uint32_t i;
-
 	if (!many_connect(m)) {
 		return;
 	}
-	for (i = 0; i < handles && report_errors(m->report) < 10; i++) {
-		many_open_one(m, i);
-	}
+	m->wanted = MAX(m->ctx->count, 1);
+	many_open(m);
 	many_answer(m, "ready");
 	many_hold(m);
 	many_write(m);

@@ -20,14 +20,14 @@ class Running:
     """
 
     def __init__(self, client, mode, share, path, nodes, user="alice",
-                 options=()):
+                 options=(), ready_s=30):
         addresses = [getattr(node, "address", node) for node in nodes]
         self.client, self.mode, self.report = client, mode, None
         self._path = client.dir / f"{mode}-{os.getpid()}-{id(self):x}.json"
         self._argv = ["smb3client", mode, f"//SOFS/{share}/{path}",
                       "--addresses", ",".join(addresses), "--user", user,
                       "--control", "-", "--report", self._path, *options]
-        self._word = USERS[user][1]
+        self._word, self._ready_s = USERS[user][1], ready_s
         self._child = None
         self._errors = b""
 
@@ -39,7 +39,7 @@ class Running:
             stderr=subprocess.PIPE, bufsize=0)
         self._reader = threading.Thread(target=self._read_errors, daemon=True)
         self._reader.start()
-        self._answer("ready", 30)
+        self._answer("ready", self._ready_s)
         return self
 
     def _read_errors(self):
