@@ -6,7 +6,7 @@
  *   N        nodes: 3, or 2 and a third vote
  *   FAULTS   how many happen      MOVES   planned moves
  *   RETURNS  how often a node without power comes back
- *   LIVE     is there progress? (else: is it safe?)
+ *   PROGRESS is there progress? (else: is it safe?)
  *   M_*      one rule taken away: each must give a counterexample
  */
 #ifndef N
@@ -676,7 +676,7 @@ inline at_first(i)
 	st[i] = IDLE
 }
 
-#ifdef LIVE
+#ifdef PROGRESS
 /*
  * Again and again the volume is Active, or no part of the cluster has the
  * votes. (Faults are few, and fence agents and guards answer in the end.)

@@ -14,7 +14,7 @@ HOLDS = {
     'two nodes with a third vote are safe':
         (['N=2', 'FAULTS=2', 'RETURNS=1'], 2000000),
     'the volume gets Active again':
-        (['N=2', 'FAULTS=1', 'RETURNS=1', 'LIVE'], 30000),
+        (['N=2', 'FAULTS=1', 'RETURNS=1', 'PROGRESS'], 30000),
 }
 
 # what is taken away, and what must then go wrong
@@ -30,7 +30,7 @@ BREAKS = {
     'M_MINORITY': (['FAULTS=1'], WRITERS),
     'M_ORPHAN': (['FAULTS=1'], WRITERS),
     'M_NO_TAG': (['FAULTS=2'], EPOCH),
-    'M_RESUMED': (['FAULTS=2', 'RETURNS=0', 'LIVE'], r'acceptance cycle'),
+    'M_RESUMED': (['FAULTS=2', 'RETURNS=0', 'PROGRESS'], r'acceptance cycle'),
 }
 
 
