@@ -294,10 +294,18 @@ static int record_add_fn(struct csvd_context *csvd, void *p)
 	}
 	index->names[index->num++] = config->name;
 
-	/* a name that comes again must not repeat epochs */
-	if (csvd_record_owner(csvd, talloc_tos(), name, &old) == 0) {
-		rec.epoch = old->epoch;
+	/*
+	 * A name that comes again must not repeat epochs, nor make "released
+	 * cleanly" of what its owner still holds or died with.
+	 */
+	ret = csvd_record_owner(csvd, talloc_tos(), name, &old);
+	if (ret == 0 && !old->clean) {
+		return EBUSY;
 	}
+	if (ret != 0 && ret != ENOENT) {
+		return ret;
+	}
+	rec.epoch = old != NULL ? old->epoch : 0;
 	ret = record_store_index(csvd, index);
 	if (ret == 0) {
 		ret = record_store(csvd,

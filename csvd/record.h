@@ -27,7 +27,11 @@ int csvd_record_owner(struct csvd_context *csvd,
 		      const char *name,
 		      struct csv_owner_record **rec);
 
-/* A volume that nobody owns yet. EEXIST, ENOSPC (1024 volumes). */
+/*
+ * A volume that nobody owns yet. EEXIST; ENOSPC (1024 volumes); EBUSY: the
+ * owner of an earlier one of that name has not let go; EILSEQ: the owner
+ * record of that is damaged.
+ */
 int csvd_record_add(struct csvd_context *csvd,
 		    const struct csv_volume_record *config);
 /* Its owner lets go when it sees that. The epoch is kept. */
