@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Who shall own a volume: the line of candidates and the refusals of moves and
+ * confirmed fencings, from members and record as csvd has them in memory.
+ */
+#include "includes.h"
+#include <setjmp.h>
+#include <cmocka.h>
+#include "lib/util/dlinklist.h"
+#include "ctdb/include/ctdb_protocol.h"
+#include "csvd/members.h"
+#include "csvd/owner.h"
+
+#define ME 1
+
+struct bed {
+	struct csvd_context csvd;
+	struct csvd_volume v;
+	struct csv_volume_record config;
+	struct csv_owner_record rec;
+	struct csvd_member members[4];
+	struct csv_node_info info[4];
+};
+
+/* Four nodes, all well; this one is node 1; nobody owns the volume. */
+static int setup(void **state)
+{
+	struct bed *bed = talloc_zero(NULL, struct bed);
+	uint32_t i;
+
+	bed->csvd.node = ME;
+	bed->csvd.active = true;
+	bed->csvd.num_nodes = ARRAY_SIZE(bed->members);
+	bed->csvd.started = (struct timeval){.tv_sec = 1};
+	bed->v.csvd = &bed->csvd;
+	bed->v.name = "vol1";
+	bed->v.config = &bed->config;
+	bed->v.rec = &bed->rec;
+	bed->rec.owner = CSVD_NO_NODE;
+	bed->rec.target = CSVD_NO_NODE;
+	bed->rec.clean = true;
+	for (i = 0; i < ARRAY_SIZE(bed->members); i++) {
+		bed->members[i].pnn = i;
+		bed->members[i].info = &bed->info[i];
+		DLIST_ADD_END(bed->csvd.members, &bed->members[i]);
+	}
+	*state = bed;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	talloc_free(*state);
+	return 0;
+}
+
+/* The whole line as digits. */
+static const char *line(struct bed *bed)
+{
+	static char text[16];
+	uint32_t pnn;
+	size_t i;
+
+	for (i = 0; i + 1 < sizeof(text); i++) {
+		/* its memory context is the volume, which is talloc's here */
+		struct csvd_volume *v = talloc(bed, struct csvd_volume);
+
+		*v = bed->v;
+		pnn = csvd_owner_candidate(v, i);
+		talloc_free(v);
+		if (pnn == CSVD_NO_NODE) {
+			break;
+		}
+		text[i] = '0' + pnn;
+	}
+	text[i] = '\0';
+	return text;
+}
+
+static void by_number_when_nothing_is_said(void **state)
+{
+	assert_string_equal(line(*state), "0123");
+}
+
+static void target_then_preferred_then_the_others(void **state)
+{
+	struct bed *bed = *state;
+	uint32_t preferred[] = {3, 1, 9, 3};
+
+	bed->config.num_preferred = ARRAY_SIZE(preferred);
+	bed->config.preferred = preferred;
+	assert_string_equal(line(bed), "3102");
+	bed->rec.target = 2;
+	assert_string_equal(line(bed), "2310");
+	bed->rec.target = 77; /* no such node */
+	assert_string_equal(line(bed), "3102");
+}
+
+static void who_cannot_is_not_in_the_line(void **state)
+{
+	struct bed *bed = *state;
+	uint32_t failed[] = {0};
+
+	bed->rec.num_failed = 1;
+	bed->rec.failed = failed;
+	assert_string_equal(line(bed), "123");
+	bed->members[2].flags = NODE_FLAGS_BANNED;
+	assert_string_equal(line(bed), "13");
+	bed->info[3].leaving = true;
+	assert_string_equal(line(bed), "1");
+	bed->info[3].leaving = false;
+	bed->members[3].info = NULL; /* its csvd was not heard of */
+	assert_string_equal(line(bed), "1");
+	bed->csvd.leaving = true;
+	assert_string_equal(line(bed), "");
+	bed->csvd.leaving = false;
+	bed->csvd.active = false;
+	assert_string_equal(line(bed), "");
+}
+
+/* Right after our start, who was not heard of yet is waited for. */
+static void a_start_waits_for_the_preferred(void **state)
+{
+	struct bed *bed = *state;
+	uint32_t preferred[] = {3};
+
+	bed->config.num_preferred = 1;
+	bed->config.preferred = preferred;
+	bed->members[3].info = NULL;
+	assert_string_equal(line(bed), "012");
+	bed->csvd.started = timeval_current();
+	assert_string_equal(line(bed), "3012");
+}
+
+static void inactive_is_dead_and_unknown_too(void **state)
+{
+	static const uint32_t flags[] = {NODE_FLAGS_DISCONNECTED,
+					 NODE_FLAGS_BANNED,
+					 NODE_FLAGS_STOPPED,
+					 NODE_FLAGS_DELETED};
+	struct bed *bed = *state;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(flags); i++) {
+		bed->members[2].flags = flags[i];
+		assert_true(csvd_member_dead(&bed->csvd, 2));
+		assert_false(csvd_member_usable(&bed->csvd, 2));
+	}
+	bed->members[2].flags = NODE_FLAGS_UNHEALTHY;
+	assert_false(csvd_member_dead(&bed->csvd, 2));
+	assert_true(csvd_member_dead(&bed->csvd, 42));
+}
+
+static void half_is_no_majority(void **state)
+{
+	struct bed *bed = *state;
+
+	assert_true(csvd_members_majority(&bed->csvd));
+	bed->members[0].flags = NODE_FLAGS_DISCONNECTED;
+	assert_true(csvd_members_majority(&bed->csvd));
+	bed->members[2].flags = NODE_FLAGS_STOPPED;
+	assert_false(csvd_members_majority(&bed->csvd));
+}
+
+static void only_the_owner_moves_and_only_to_the_living(void **state)
+{
+	struct bed *bed = *state;
+
+	assert_int_equal(csvd_owner_move(&bed->v, 2), EBUSY);
+	bed->v.role = CSVD_TAKING;
+	assert_int_equal(csvd_owner_move(&bed->v, 2), EBUSY);
+	bed->v.role = CSVD_OWNER;
+	assert_int_equal(csvd_owner_move(&bed->v, ME), EALREADY);
+	assert_int_equal(csvd_owner_move(&bed->v, 42), EHOSTUNREACH);
+	bed->members[2].flags = NODE_FLAGS_BANNED;
+	assert_int_equal(csvd_owner_move(&bed->v, 2), EHOSTUNREACH);
+	bed->config.shared = true;
+	assert_int_equal(csvd_owner_move(&bed->v, 3), EBUSY);
+}
+
+/* An administrator cannot vouch for what lives, is released or is damaged. */
+static void no_confirmation_for_the_living(void **state)
+{
+	struct bed *bed = *state;
+
+	assert_int_equal(csvd_owner_confirm_fenced(&bed->v), EALREADY);
+	bed->rec.clean = false;
+	bed->rec.owner = 2;
+	assert_int_equal(csvd_owner_confirm_fenced(&bed->v), EBUSY);
+	bed->v.rec = NULL;
+	assert_int_equal(csvd_owner_confirm_fenced(&bed->v), EILSEQ);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+#define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+		T(by_number_when_nothing_is_said),
+		T(target_then_preferred_then_the_others),
+		T(who_cannot_is_not_in_the_line),
+		T(a_start_waits_for_the_preferred),
+		T(inactive_is_dead_and_unknown_too),
+		T(half_is_no_majority),
+		T(only_the_owner_moves_and_only_to_the_living),
+		T(no_confirmation_for_the_living),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
