@@ -242,6 +242,8 @@ bool csv_conn_turn(struct csv_conn *conn, unsigned timeout_ms)
 	bool ok = true;
 
 	if (s == NULL || s->stage == START_HELLO) {
+		/* the loop, for whose requests it is held back, stands still */
+		conn_flush(conn);
 		ok = conn_wait_round(conn, timeout);
 		conn_deliver(conn, conn->p.ev);
 		return ok;

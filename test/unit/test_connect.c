@@ -218,6 +218,25 @@ static void an_operation_connects_by_itself(void **state)
 	assert_works(f);
 }
 
+static bool more(void)
+{
+	return true;
+}
+
+/* Nobody comes to send what the loop holds back for its next requests. */
+static void an_operation_sends_what_is_held_back(void **state)
+{
+	struct fixture *f = *state;
+	struct csv_statfs sfs = {};
+
+	csv_conn_set_more_fn(more);
+	owner_is_at(f, f->bed.port);
+	assert_int_equal(csv_volume_wait(f->vol, 5000), 0);
+	csv_conn_set_more_fn(NULL);
+	assert_int_equal(csv_statfs(f->vol, NULL, &sfs), 0);
+	assert_works(f);
+}
+
 /* An operation that began to wait goes on with the loop's attempt. */
 static void an_operation_takes_the_attempt_over(void **state)
 {
@@ -289,6 +308,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(an_operation_connects_by_itself,
 						setup,
 						teardown),
+		cmocka_unit_test_setup_teardown(
+			an_operation_sends_what_is_held_back,
+			setup,
+			teardown),
 		cmocka_unit_test_setup_teardown(
 			an_operation_takes_the_attempt_over,
 			setup,
