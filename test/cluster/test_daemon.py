@@ -17,8 +17,11 @@ exec /usr/lib/ocf/resource.d/heartbeat/Filesystem "$@"
 
 @pytest.fixture(name="volume")
 def _volume(bed):
-    """vol1, Active, owned by node1, with the share vms."""
-    return Volume(bed).ready()
+    """vol1, Active, owned by node1, with the share vms; after the test too
+    only its owner has it mounted, no other smbd has anything of it open."""
+    volume = Volume(bed).ready()
+    yield volume
+    volume.check_serving()
 
 
 def signal_csvd(node, name):

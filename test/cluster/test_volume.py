@@ -18,8 +18,11 @@ MOVE_MS, DEATH_MS = 1000, 5000
 
 @pytest.fixture(name="volume")
 def _volume(bed):
-    """vol1, Active, owned by node1, with the share vms."""
-    return Volume(bed).ready()
+    """vol1, Active, owned by node1, with the share vms; after the test too
+    only its owner has it mounted, no other smbd has anything of it open."""
+    volume = Volume(bed).ready()
+    yield volume
+    volume.check_serving()
 
 
 def judge_gaps(gaps, limit_ms):

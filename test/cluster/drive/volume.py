@@ -130,3 +130,8 @@ class Volume:
         elsewhere holds anything of it."""
         owner = owner or self.owner()
         checks.assert_volume(self.bed, self.name, owner)
+
+    def check_serving(self):
+        """The same once it is Active on every node whose daemons run."""
+        nodes = [node for node in self.bed.alive() if not node.missing()]
+        self.check(self.wait_active(nodes=nodes))
