@@ -73,7 +73,7 @@ def remove(bed_dir):
         return not left
     proc.wait_until(f"no process of {bed_dir} left", all_dead, 20)
     lun.detach_all(lambda: lun.loops_under(bed_dir), 30)
-    shutil.rmtree(bed_dir)
+    shutil.rmtree(bed_dir, ignore_errors=True)  # another sweep may help
 
 
 def is_dead(bed_dir):
