@@ -214,7 +214,7 @@ def archives(bld, suffix, flags, compiler=None):
     csvd's is for the unit tests of its parts. The generated codec is compiled
     apart, without our warnings."""
     made = []
-    layers = [('csv', 'lib/volume/*.c lib/wire/*.c')]
+    layers = [('csv', 'lib/volume/*.c lib/wire/*.c lib/quorum/*.c')]
     if suffix:
         layers.insert(0, ('csvd', 'csvd/*.c'))
     for name, patterns in layers:
@@ -300,6 +300,7 @@ def install(bld):
     put('lib/vfs', 'modules/*.so', 0o755)
     put('sbin', 'bin/csvd*', 0o755)
     put('bin', 'bin/sofs', 0o755)
+    put('libexec/ctdb', 'bin/csv_quorum_*', 0o755)
     put('share/man/man8', 'man/*.8', 0o644)
     put('share/ctdb/events/legacy', 'ctdb-events/*.script', 0o755, bld.path)
     put('share/doc/sofs/examples', ['examples/*', 'ctdb-events/*.options'],
@@ -328,6 +329,10 @@ def build(bld):
         modules(bld, lib)
         program(bld, 'bin/csvd', node.ant_glob('csvd/*.c'), lib, OPTIMISE)
         program(bld, 'bin/sofs', node.ant_glob('tools/*.c'), lib, OPTIMISE)
+        program(bld, 'bin/csv_quorum_helper', node.ant_glob('quorum/*.c'),
+                lib, OPTIMISE)
+        program(bld, 'bin/csv_quorum_third',
+                node.ant_glob('quorum/third/*.c'), lib, OPTIMISE)
         program(bld, 'test/smb3client', node.ant_glob('test/client/*.c'), lib,
                 OPTIMISE)
         serve = archive(bld, 'serve', node.ant_glob(
