@@ -13,6 +13,7 @@
 #include "csvd/members.h"
 #include "csvd/owner.h"
 #include "csvd/publish.h"
+#include "csvd/quorum.h"
 #include "csvd/record.h"
 #include "csvd/secret.h"
 #include "csvd/view.h"
@@ -349,6 +350,9 @@ static int context_start(struct csvd_context *csvd)
 	int ret;
 
 	ret = csvd_publish_start(csvd);
+	if (ret == 0) {
+		ret = csvd_quorum_start(csvd);
+	}
 	if (ret == 0) {
 		ret = csvd_members_start(csvd);
 	}

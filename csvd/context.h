@@ -91,6 +91,7 @@ struct csvd_volume {
 
 struct csvd_control;
 struct csvd_secret;
+struct csvd_quorum;
 
 struct csvd_context {
 	struct tevent_context *ev;
@@ -101,6 +102,7 @@ struct csvd_context {
 	struct csvd_secret *secret;
 	struct csv_serve *serve;
 	struct csvd_control *control;
+	struct csvd_quorum *quorum;
 
 	uint32_t node;
 	uint64_t incarnation;

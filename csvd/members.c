@@ -6,6 +6,7 @@
  */
 #include "csvd/members.h"
 #include "csvd/publish.h"
+#include "csvd/quorum.h"
 #include "csvd/supervisor.h"
 #include "ctdbd_conn.h"
 #include "lib/messages_ctdb.h"
@@ -102,6 +103,9 @@ static void members_changed(struct csvd_context *csvd,
 	bool was_dead = (m->flags & NODE_FLAGS_INACTIVE) != 0;
 	bool dead = (flags & NODE_FLAGS_INACTIVE) != 0;
 
+	if (flags & ~m->flags & NODE_FLAGS_DISCONNECTED) {
+		csvd_quorum_node_dead(csvd, m->pnn);
+	}
 	m->flags = flags;
 	m->settled = false;
 	if (was_dead == dead) {

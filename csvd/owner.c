@@ -7,6 +7,7 @@
 #include "csvd/fence.h"
 #include "csvd/members.h"
 #include "csvd/publish.h"
+#include "csvd/quorum.h"
 #include "csvd/record.h"
 #include "csvd/view.h"
 
@@ -228,6 +229,10 @@ static void owner_free(struct csvd_volume *v)
 		v->free_since = timeval_current();
 	}
 	if (!v->swept || v->csvd->leaving) {
+		return;
+	}
+	if (csvd_quorum_missing(v->csvd) != NULL) {
+		csvd_volume_reason(v, "%s", csvd_quorum_missing(v->csvd));
 		return;
 	}
 	rank = owner_rank(v, &num);

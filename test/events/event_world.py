@@ -81,7 +81,9 @@ class World:
                "CTDB_BASE": str(self.path / "base"),
                "CTDB_SCRIPT_VARDIR": str(self.path / "var"),
                "CTDB_CSV_RUN_DIR": str(self.path / "run"),
-               "CTDB": "false"}
+               "CTDB": "false",
+               # ctdb-config reads the CTDB_BASE above only in this mode
+               "CTDB_TEST_MODE": "yes"}
         began = time.monotonic()
         done = subprocess.run(
             [str(self.path / "base/events/legacy/45.csv.script"), *args],
@@ -94,6 +96,19 @@ class World:
         if not self.calls_file.exists():
             return []
         return self.calls_file.read_text("utf-8").splitlines()
+
+    def cluster_lock(self, text):
+        """What ctdb.conf says, through CTDB's own reader."""
+        (self.path / "base/ctdb.conf").write_text(
+            f"[cluster]\n\tcluster lock = {text}\n" if text else "",
+            encoding="utf-8")
+
+    def wait_call(self, call, timeout=5):
+        """Wait until a stub was called like this (it is in the background)."""
+        end = time.monotonic() + timeout
+        while call not in self.calls():
+            assert time.monotonic() < end, self.calls()
+            time.sleep(0.01)
 
     def saw_usr1(self, timeout=5):
         """Did the running csvd get SIGUSR1?"""

@@ -55,6 +55,40 @@ def test_startup_passes_the_options(world):
     assert world.calls() == ["mycsvd -d 5"]
 
 
+def test_init_starts_the_voter(world):
+    """init: before CTDB takes its cluster lock, with the lock's options."""
+    world.cluster_lock("!csv_quorum_helper --third file:/x,uuid=1")
+    world.stub("csv_quorum_helper", "exit 0")
+    code, out, took = world.event("init")
+    assert (code, out) == (0, "") and took < LIMIT
+    world.wait_call("csv_quorum_helper --third file:/x,uuid=1 --voter")
+
+
+@pytest.mark.parametrize("lock", ["", "/some/file", "!/other/helper x"])
+def test_init_starts_no_voter_for_another_lock(world, lock):
+    """init, monitor: other cluster locks have no voters of ours."""
+    world.cluster_lock(lock)
+    world.stub("csv_quorum_helper", "exit 0")
+    world.running_csvd()
+    assert world.event("init")[0] == 0
+    assert world.event("monitor")[0] == 0
+    assert world.calls() == []
+
+
+def test_monitor_starts_a_voter_that_is_gone(world):
+    """monitor: a voter that runs is left alone, one that died comes back."""
+    world.cluster_lock("!csv_quorum_helper")
+    world.stub("csv_quorum_helper", "exit 0")
+    csvd = world.running_csvd()
+    pidfile = world.path / "run/quorum.pid"
+    pidfile.write_text(f"{csvd.pid}\n", encoding="utf-8")
+    assert world.event("monitor")[0] == 0
+    assert world.calls() == []
+    pidfile.unlink()
+    assert world.event("monitor")[0] == 0
+    world.wait_call("csv_quorum_helper --voter")
+
+
 def test_shutdown_moves_volumes_away_and_leaves_csvd(world):
     """shutdown: volumes are asked away, csvd itself goes on."""
     child = world.running_csvd()

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * CTDB's cluster lock: whether there is one that a minority cannot have, and
+ * who leads the cluster by it.
+ */
+#ifndef _CSVD_QUORUM_H_
+#define _CSVD_QUORUM_H_
+
+#include "csvd/context.h"
+
+/* Ask ctdbd for its cluster lock, listen for leaders. Blocks on CTDB. */
+int csvd_quorum_start(struct csvd_context *csvd);
+
+/* Why no volume of one mount may be owned here; NULL: it may. */
+const char *csvd_quorum_missing(struct csvd_context *csvd);
+
+/*
+ * CTDB lost its connection to this node. If it was the leader, have a new one
+ * elected now: CTDB itself waits for three seconds of missing broadcasts, and
+ * three more when the first attempt met the dead node.
+ */
+void csvd_quorum_node_dead(struct csvd_context *csvd, uint32_t pnn);
+
+#endif /* _CSVD_QUORUM_H_ */
