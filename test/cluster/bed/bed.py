@@ -85,11 +85,13 @@ class Bed:
     @classmethod
     def up(cls, nodes=3, clients=1, volumes=0, size="2G", fstype="xfs",
            samba_prefix=None, csvd=True, csvd_args=("-F",), globals_=None,
-           tunables=None, cluster_lock="/shared/.ctdb/lock", detached=False,
+           tunables=None, cluster_lock=None, detached=False,
            wait=True):
         """Build a bed and, with wait, return when it is healthy.
 
-        volumes: how many LUNs vol1, vol2 … to make.  The bed ends with this
+        cluster_lock: for ctdb.conf (default: csv_quorum_helper when it is
+        built), or a function of the bed that makes it once LUNs and clients
+        are there.  volumes: how many LUNs vol1, vol2 … to make.  The bed ends with this
         process, unless detached.
         """
         remains.sweep()
@@ -97,10 +99,14 @@ class Bed:
                   "repo": str(samba.REPO), "nodes": nodes, "luns": [],
                   "clients": clients, "csvd": csvd,
                   "csvd_args": list(csvd_args), "globals": globals_ or {},
-                  "tunables": tunables or {}, "cluster_lock": cluster_lock}
+                  "tunables": tunables or {},
+                  "cluster_lock": None if callable(cluster_lock)
+                  else cluster_lock or samba.cluster_lock(),
+                  "quorum_key": secrets.token_hex(32)}
         bed = cls._make(config, detached)
         try:
-            bed._fill(volumes, size, fstype)
+            bed._fill(volumes, size, fstype,
+                      cluster_lock if callable(cluster_lock) else None)
             if wait:
                 bed.wait_healthy()
         except BaseException:
@@ -141,11 +147,14 @@ class Bed:
                            + (self.dir / "keeper.log").read_text("utf-8"))
         (self.dir / "keeper.pid").write_text(str(self._keeper.pid))
 
-    def _fill(self, volumes, size, fstype):
+    def _fill(self, volumes, size, fstype, make_lock):
         samba.snapshot_binaries(self.dir)
         for index in range(volumes):
             self._declare(f"vol{index + 1}", fstype, None).create(size)
         self._at_once(lambda c: c.start(), self.clients)
+        if make_lock:
+            self.config["cluster_lock"] = make_lock(self)
+            self._save()
         self._at_once(lambda n: n.start(), self.nodes)
         self.wait_recovered()
         self.make_users()
@@ -310,6 +319,12 @@ class Bed:
         disk.create(size)
         for node in self.alive():
             disk.attach(node)
+        return disk
+
+    def declare_lun(self, name, size, fstype=None):
+        """A LUN that nodes get when they start; no file system by default."""
+        disk = self._declare(name, fstype, None)
+        disk.create(size)
         return disk
 
     def _declare(self, name, fstype, store):

@@ -77,7 +77,11 @@ samba-dcerpcd.start) "{prefix}/libexec/samba/samba-dcerpcd" \\
 esac
 """
 
-SCRIPT_OPTIONS = """CTDB_SAMBA_SKIP_SHARE_CHECK=yes
+FILE_LOCK = "/shared/.ctdb/lock"
+QUORUM_LOCK = "!/bed/bin/csv_quorum_helper"
+
+SCRIPT_OPTIONS = """CTDB_CSV_QUORUM_LOG=/bed/log/quorum.log
+CTDB_SAMBA_SKIP_SHARE_CHECK=yes
 CTDB_SAMBA_CHECK_PORTS="tcp:445"
 _service()
 {
@@ -108,6 +112,12 @@ def _ask_make():
     usable = proc.returncode == 0 and "\n" not in path \
         and os.path.exists(f"{path}/sbin/smbd")
     return path if usable else None
+
+
+def cluster_lock():
+    """What ctdb.conf gets unless the test says otherwise."""
+    helper = BUILD / "bin/csv_quorum_helper"
+    return QUORUM_LOCK if helper.exists() else FILE_LOCK
 
 
 def path_of(prefix, extra="/bed/bin"):
@@ -171,10 +181,17 @@ def _event_scripts(prefix, ctdb_etc):
         script.chmod(0o755)
 
 
+def _quorum_key(path, key):
+    """What csv_quorum_helper --genkey makes, the same on every node."""
+    path.touch(mode=0o600)
+    path.write_text(f"csvq1 1 {key}\n", encoding="utf-8")
+
+
 def write_config(node_dir, node, config):
     """Write all files that a node's /etc and Samba's etc consist of.
 
-    config: the bed's dict (prefix, nodes, globals, tunables, cluster_lock).
+    config: the bed's dict (prefix, nodes, globals, tunables, cluster_lock,
+    quorum_key).
     """
     prefix = pathlib.Path(config["prefix"])
     etc = node_dir / "etc"
@@ -183,6 +200,7 @@ def write_config(node_dir, node, config):
     shutil.rmtree(etc)
     shutil.copytree(prefix / "etc", etc, symlinks=True)
     _event_scripts(prefix, ctdb_etc)
+    _quorum_key(ctdb_etc / "csv_quorum.key", config["quorum_key"])
     everyone = range(1, config["nodes"] + 1)
     texts = {
         etc / "smb.conf": _conf({**GLOBALS, **config["globals"]}),
