@@ -353,6 +353,28 @@ static int helper_signals(struct helper *h, pid_t parent)
 	return getppid() == parent ? 0 : ESRCH;
 }
 
+/* Without it nobody but the own voter answers, and nobody says why. */
+static bool helper_has_key(const struct quorum_config *config)
+{
+	uint8_t secret[CSV_SECRET_SIZE];
+	uint32_t generation = 0;
+	int ret;
+
+	if (config->num_voters == 1) {
+		return true;
+	}
+	ret = quorum_key_read(config->key_file, &generation, secret);
+	gnutls_memset(secret, 0, sizeof(secret));
+	if (ret != 0) {
+		fprintf(stderr,
+			"csv_quorum_helper: %s: %s\n",
+			config->key_file,
+			ret == EPERM ? "must be root's, mode 0600"
+				     : strerror(ret));
+	}
+	return ret == 0;
+}
+
 int quorum_hold(const struct quorum_config *config)
 {
 	struct helper *h = talloc_zero(NULL, struct helper);
@@ -364,7 +386,9 @@ int quorum_hold(const struct quorum_config *config)
 	h->config = config;
 	h->started = quorum_now();
 	helper_peers(h);
-	if (parent == 1 || helper_signals(h, parent) != 0) {
+	if (parent == 1 || !helper_has_key(config) ||
+	    helper_signals(h, parent) != 0)
+	{
 		helper_say(h, '3');
 		return 1;
 	}

@@ -25,7 +25,8 @@
 #define VOTER_HANDSHAKE_MS 3000
 #define VOTER_IDLE_MS 60000
 #define VOTER_RESTART_MS 200
-#define VOTER_THIRD_RESTART_MS 1000
+#define VOTER_RESTART_MAX_MS 5000
+#define VOTER_YOUNG_MS 10000 /* who ends sooner waits longer */
 #define VOTER_MAX_WAITING 64
 
 struct voter_client {
@@ -53,6 +54,7 @@ struct voter {
 	struct quorum_link *third;
 	pid_t third_pid;
 	uint64_t third_restart;
+	unsigned third_pause_ms;
 	struct voter_waiting *waiting;
 	unsigned num_waiting;
 	struct quorum_who said; /* the holder, as last logged */
@@ -250,12 +252,19 @@ static void voter_client_ready(struct voter *v, struct voter_client *c)
 	}
 }
 
+static void voter_third_later(struct voter *v)
+{
+	v->third_pause_ms = MIN(MAX(v->third_pause_ms * 2, VOTER_RESTART_MS),
+				VOTER_RESTART_MAX_MS);
+	v->third_restart = quorum_now() + v->third_pause_ms;
+}
+
 static void voter_third_lost(struct voter *v)
 {
 	struct voter_waiting *w = NULL;
 
 	TALLOC_FREE(v->third);
-	v->third_restart = quorum_now() + VOTER_THIRD_RESTART_MS;
+	voter_third_later(v);
 	while (v->waiting != NULL) {
 		w = v->waiting;
 		DLIST_REMOVE(v->waiting, w);
@@ -275,7 +284,7 @@ static void voter_third_start(struct voter *v)
 	}
 	if (v->third == NULL) {
 		voter_log("no process for the third vote: %s", strerror(ret));
-		v->third_restart = quorum_now() + VOTER_THIRD_RESTART_MS;
+		voter_third_later(v);
 	}
 }
 
@@ -294,6 +303,9 @@ static void voter_third_ready(struct voter *v)
 		}
 		DLIST_REMOVE(v->waiting, w);
 		v->num_waiting--;
+		if (answer.verdict != QUORUM_REFUSED) {
+			v->third_pause_ms = 0; /* it works */
+		}
 		if (w->client != NULL &&
 		    quorum_link_send(w->client->link, &answer) != 0)
 		{
@@ -537,11 +549,31 @@ static void voter_end(int signum)
 	_exit(0);
 }
 
+/* One life of the voter; how long it was. */
+static uint64_t voter_life(const struct quorum_config *config)
+{
+	uint64_t began = quorum_now();
+	int status = 0;
+
+	voter_child = voter_fork(config);
+	if (voter_child == -1) {
+		voter_log("fork: %s", strerror(errno));
+		return 0;
+	}
+	while (waitpid(voter_child, &status, 0) == -1 && errno == EINTR) {
+		;
+	}
+	voter_log("the voter ended (%s %d), starting another",
+		  WIFSIGNALED(status) ? "signal" : "exit",
+		  WIFSIGNALED(status) ? WTERMSIG(status)
+				      : WEXITSTATUS(status));
+	return quorum_now() - began;
+}
+
 /* Starts the voter again when it dies: each time it is quiet at first. */
 int quorum_voter(const struct quorum_config *config)
 {
-	struct timespec pause = {.tv_nsec = VOTER_RESTART_MS * 1000000L};
-	int status = 0;
+	unsigned pause_ms = VOTER_RESTART_MS;
 	int lock = voter_lock(config);
 
 	if (lock < 0) {
@@ -551,19 +583,9 @@ int quorum_voter(const struct quorum_config *config)
 	signal(SIGTERM, voter_end);
 	signal(SIGINT, voter_end);
 	for (;;) {
-		voter_child = voter_fork(config);
-		if (voter_child == -1) {
-			voter_log("fork: %s", strerror(errno));
-		} else {
-			while (waitpid(voter_child, &status, 0) == -1 &&
-			       errno == EINTR) {
-				;
-			}
-			voter_log("the voter ended (%s %d), starting another",
-				  WIFSIGNALED(status) ? "signal" : "exit",
-				  WIFSIGNALED(status) ? WTERMSIG(status)
-						      : WEXITSTATUS(status));
-		}
-		nanosleep(&pause, NULL);
+		pause_ms = voter_life(config) > VOTER_YOUNG_MS
+				   ? VOTER_RESTART_MS
+				   : MIN(pause_ms * 2, VOTER_RESTART_MAX_MS);
+		(void)poll(NULL, 0, (int)pause_ms);
 	}
 }
