@@ -332,7 +332,8 @@ def build(bld):
         program(bld, 'bin/csv_quorum_helper', node.ant_glob('quorum/*.c'),
                 lib, OPTIMISE)
         program(bld, 'bin/csv_quorum_third',
-                node.ant_glob('quorum/third/*.c'), lib, OPTIMISE)
+                node.ant_glob('quorum/third/*.c'), lib, OPTIMISE,
+                ['-lcurl'])
         program(bld, 'test/smb3client', node.ant_glob('test/client/*.c'), lib,
                 OPTIMISE)
         serve = archive(bld, 'serve', node.ant_glob(

@@ -27,7 +27,7 @@ static bool main_parse(int argc, const char **argv, struct main_options *o)
 		{"key", 0, POPT_ARG_STRING, &o->key, 0,
 		 "the key file, the same on every node", "FILE"},
 		{"third", 0, POPT_ARG_STRING, &o->third, 0,
-		 "one more vote: disk:, file: or smb:", "WHERE"},
+		 "one more vote: disk:, file:, smb: or azure:", "WHERE"},
 		{"port", 0, POPT_ARG_INT, &o->port, 0,
 		 "TCP port of the voters (4451)", "PORT"},
 		{"lease", 0, POPT_ARG_INT, &o->lease_ms, 0,

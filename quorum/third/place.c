@@ -5,9 +5,10 @@
 #include "quorum/third/third.h"
 #include <gnutls/crypto.h>
 #include <gnutls/gnutls.h>
+#include <sys/stat.h>
 
 static const struct third_place_ops *const kinds[] = {
-	&third_disk_ops, &third_file_ops, &third_smb_ops};
+	&third_disk_ops, &third_file_ops, &third_smb_ops, &third_azure_ops};
 
 char *third_option(const struct third_place *place, const char *name)
 {
@@ -27,6 +28,37 @@ char *third_option(const struct third_place *place, const char *name)
 		p += 1 + n;
 	}
 	return NULL;
+}
+
+int third_auth_file(const struct third_place *place, FILE **file)
+{
+	char *path = third_option(place, "auth");
+	struct stat st = {};
+	int ret = 0;
+
+	*file = NULL;
+	if (path == NULL) {
+		return 0;
+	}
+	*file = fopen(path, "re");
+	if (*file == NULL || fstat(fileno(*file), &st) != 0) {
+		ret = errno;
+	} else if (st.st_uid != 0 || (st.st_mode & 077) != 0) {
+		ret = EPERM;
+	}
+	if (ret != 0) {
+		fprintf(stderr,
+			"csv_quorum third vote: %s: %s\n",
+			path,
+			ret == EPERM ? "must be root's, mode 0600"
+				     : strerror(ret));
+		if (*file != NULL) {
+			fclose(*file);
+			*file = NULL;
+		}
+	}
+	talloc_free(path);
+	return ret;
 }
 
 static bool place_uuid(struct third_place *place)
@@ -75,7 +107,8 @@ struct third_place *third_place_parse(TALLOC_CTX *mem_ctx,
 	{
 		fprintf(stderr,
 			"csv_quorum_third: %s: a place is disk:DEVICE,uuid=…, "
-			"file:PATH,uuid=… or smb://SERVER/SHARE/PATH,uuid=…\n",
+			"file:PATH,uuid=…, smb://SERVER/SHARE/PATH,uuid=… or "
+			"azure:URL,auth=FILE,uuid=…\n",
 			name);
 		TALLOC_FREE(place);
 	}

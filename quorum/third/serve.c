@@ -264,8 +264,8 @@ int third_serve(struct third_place *place,
 	t->place = place;
 	place->timeout_ms = lease_ms;
 	quorum_slots_init(&t->slots, node, run, slots, lease_ms);
-	/* another process' lease is in the slot, so no time of silence */
-	quorum_lease_init(&t->lease, third_now() - lease_ms, lease_ms);
+	/* an earlier process' last write may be on its way: quiet at first */
+	quorum_lease_init(&t->lease, third_now(), lease_ms);
 	ret = place->ops->open(place, false);
 	if (ret != 0) {
 		(void)third_say(t, "open", ret);

@@ -63,31 +63,13 @@ static void smb_auth_line(struct smb_state *s, char *line)
 
 static int smb_auth_file(struct third_place *place, struct smb_state *s)
 {
-	char *path = third_option(place, "auth");
-	struct stat st = {};
 	FILE *file = NULL;
 	char *line = NULL;
 	size_t size = 0;
+	int ret = third_auth_file(place, &file);
 
-	if (path == NULL) {
-		return 0; /* a guest */
-	}
-	file = fopen(path, "re");
-	if (file == NULL || fstat(fileno(file), &st) != 0 ||
-	    st.st_uid != 0 || (st.st_mode & 077) != 0)
-	{
-		int ret = file == NULL ? errno : EPERM;
-
-		fprintf(stderr,
-			"csv_quorum third vote: %s: %s\n",
-			path,
-			ret == EPERM ? "must be root's, mode 0600"
-				     : strerror(ret));
-		if (file != NULL) {
-			fclose(file);
-		}
-		talloc_free(path);
-		return ret;
+	if (ret != 0 || file == NULL) {
+		return ret; /* no file: a guest */
 	}
 	while (getline(&line, &size, file) != -1) {
 		smb_auth_line(s, line);
@@ -97,7 +79,6 @@ static int smb_auth_file(struct third_place *place, struct smb_state *s)
 	}
 	free(line);
 	fclose(file);
-	talloc_free(path);
 	return 0;
 }
 

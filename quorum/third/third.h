@@ -48,9 +48,14 @@ struct third_place {
 extern const struct third_place_ops third_disk_ops;
 extern const struct third_place_ops third_file_ops;
 extern const struct third_place_ops third_smb_ops;
+extern const struct third_place_ops third_azure_ops;
 
 /* The value of an option of the place's name; NULL: not given. */
 char *third_option(const struct third_place *place, const char *name);
+
+/* The file of the option auth=, if only root can read it. NULL and 0: there
+   is no such option. 0 or errno, said on stderr. */
+int third_auth_file(const struct third_place *place, FILE **file);
 
 /* A named place; NULL, said on stderr, if there is no such kind. */
 struct third_place *third_place_parse(TALLOC_CTX *mem_ctx,

@@ -184,7 +184,7 @@ def test_voters_talk_to_members_only(bed):
 
 
 THIRD = {"disk": quorum.disk, "file": quorum.shared_file,
-         "smb": quorum.smb_share}
+         "smb": quorum.smb_share, "azure": quorum.azure}
 
 
 @pytest.mark.parametrize("kind", THIRD)

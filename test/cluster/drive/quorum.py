@@ -2,10 +2,16 @@
 """CTDB's cluster lock as its voters and processes show it, and places for a
 third vote."""
 
+import base64
+import email.utils
+import hashlib
+import hmac
 import json
 import os
 import re
 import subprocess
+
+import pytest
 
 from bed import proc, samba
 
@@ -163,3 +169,50 @@ def stop_smbd(bed):
     """All of it."""
     os.killpg(bed.witness.pid, 9)
     bed.witness.wait()
+
+
+# The emulator's well-known account.
+ACCOUNT = "devstoreaccount1"
+KEY = ("Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPT"
+       "Otr/KBHBeksoGMGw==")
+
+
+def azure(bed):
+    """One with a third vote in blobs of azurite, on the second client's
+    machine."""
+    tool = subprocess.run([samba.REPO / "test/tools/azurite"], text=True,
+                          capture_output=True, check=False)
+    if tool.returncode != 0:
+        pytest.skip(f"azurite: {tool.stderr.strip()}")
+    host, top = bed.clients[1], bed.dir / "witness"
+    top.mkdir()
+    with open(top / "out", "ab") as out:
+        bed.witness = host.popen(
+            "node", f"{tool.stdout.strip()}/node_modules/azurite/dist/src/"
+            "blob/main.js", "--blobHost", host.address, "--blobPort", "10000",
+            "--location", top, "--silent", "--skipApiVersionCheck",
+            "--disableTelemetry", stdout=out, stderr=out)
+    base = f"http://{host.address}:10000/{ACCOUNT}/witness"
+    proc.wait_until("a container", lambda: _container(host, base), 60, 0.5)
+    auth = f"account = {ACCOUNT}\nkey = {KEY}\n"
+    for path in (top / "auth", bed.dir / "bin/witness-auth"):
+        path.touch(mode=0o600)
+        path.write_text(auth, "utf-8")
+    option = _init(lambda *argv: host.run(*argv, "--run-dir", top).stdout,
+                   f"azure:{base}/bed,auth={top}/auth")
+    return f"{samba.QUORUM_LOCK} {option}".replace(
+        f"{top}/auth", "/bed/bin/witness-auth")
+
+
+def _container(host, url):
+    """Make it; our helper makes blobs only."""
+    date = email.utils.formatdate(usegmt=True)
+    signed = ("PUT" + "\n" * 12 + f"x-ms-date:{date}\nx-ms-version:2021-08-06"
+              f"\n/{ACCOUNT}/{ACCOUNT}/witness\nrestype:container")
+    mac = base64.b64encode(hmac.new(base64.b64decode(KEY), signed.encode(),
+                                    hashlib.sha256).digest()).decode()
+    return host.run("curl", "-sS", "-f", "-X", "PUT", "-H",
+                    f"x-ms-date: {date}", "-H", "x-ms-version: 2021-08-06",
+                    "-H", f"Authorization: SharedKey {ACCOUNT}:{mac}", "-H",
+                    "Content-Length: 0", f"{url}?restype=container",
+                    check=False).returncode == 0
