@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * Becoming the owner. Order: lock against other candidates, read the record
- * again, write "we own it" with the next epoch, start the storage, serve,
- * tell. Dying between two of these steps leaves a record that says "owned by
- * us, not released", so nobody starts the storage without fencing us or
- * asking us.
+ * again, write "we own it" with the next epoch, and once more, start the
+ * storage, serve, tell. Dying between two of these steps leaves a record that
+ * says "owned by us, not released", so nobody starts the storage without
+ * fencing us or asking us.
  */
 #include "csvd/owner.h"
 #include "csvd/job.h"
@@ -35,6 +35,10 @@ static void take_end(struct csvd_volume *v, enum csvd_role role)
 {
 	TALLOC_FREE(v->take);
 	v->role = role;
+	if (role == CSVD_IDLE) {
+		/* if the record still names us, owner_back() must see to it */
+		v->resumed = false;
+	}
 	csvd_evaluate_soon(v->csvd);
 }
 
@@ -185,6 +189,45 @@ static void take_storage(struct csvd_volume *v)
 	tevent_req_set_callback(req, take_started, v);
 }
 
+static bool take_ours(struct csvd_volume *v,
+		      const struct csv_owner_record *rec,
+		      uint64_t epoch)
+{
+	return rec->epoch == epoch && rec->owner == v->csvd->node &&
+	       rec->incarnation == v->csvd->incarnation && !rec->clean;
+}
+
+/*
+ * A commit that reached only some nodes before they lost each other is decided
+ * by CTDB's next recovery: the copy with the higher sequence number wins, of
+ * equal ones that of the lower node; and dbwrap takes the number alone for
+ * success. Hence a second commit, which only those can have that the first one
+ * was real for, and a look at what is there. See doc/model (M_ONE_COMMIT).
+ */
+static int take_confirm(struct csvd_volume *v, uint64_t epoch)
+{
+	struct csv_owner_record *rec = NULL;
+	int ret;
+
+	ret = csvd_record_owner(v->csvd, v->take, v->name, &rec);
+	if (ret == 0 && !take_ours(v, rec, epoch)) {
+		ret = EAGAIN;
+	}
+	if (ret == 0) {
+		ret = csvd_record_change(v->csvd, v->name, rec, rec);
+	}
+	TALLOC_FREE(rec);
+	if (ret == 0) {
+		ret = csvd_record_owner(v->csvd, v, v->name, &rec);
+	}
+	if (ret != 0) {
+		return ret;
+	}
+	talloc_free(v->rec);
+	v->rec = rec;
+	return take_ours(v, rec, epoch) ? 0 : EAGAIN;
+}
+
 /* The record, under the lock: is it still as it was when it was judged? */
 static int take_record(struct csvd_volume *v)
 {
@@ -213,12 +256,7 @@ static int take_record(struct csvd_volume *v)
 	}
 	rec.reason = csvd_bytes("");
 	ret = csvd_record_change(v->csvd, v->name, old, &rec);
-	if (ret != 0) {
-		return ret;
-	}
-	talloc_free(v->rec);
-	v->rec = NULL;
-	return csvd_record_owner(v->csvd, v, v->name, &v->rec);
+	return ret == 0 ? take_confirm(v, rec.epoch) : ret;
 }
 
 static int take_locked(struct csvd_volume *v)
