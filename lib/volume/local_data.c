@@ -25,7 +25,7 @@ static int sync_data(struct local_file *f, uint32_t flags)
 	if (!stable(f, flags)) {
 		return 0;
 	}
-	return fdatasync(f->fd) == -1 ? errno : 0;
+	return fdatasync(f->fd) == -1 ? errno : local_still_up(f->fd);
 }
 
 int local_fallocate(struct csv_file *file,
@@ -165,7 +165,7 @@ int local_pwrite(struct csv_file *file,
 	struct iovec iov = {.iov_base = (void *)buf, .iov_len = n};
 	int how = stable(f, flags) ? RWF_DSYNC : 0;
 	ssize_t ret;
-	int err;
+	int err = 0;
 
 	if (n > CSV_MAX_DATA || offset < 0) {
 		return EINVAL;
@@ -180,13 +180,13 @@ int local_pwrite(struct csv_file *file,
 	if (ret == -1) {
 		return errno;
 	}
-	if (how == 0 && csv_local_stable_only(file) &&
-	    fdatasync(f->fd) == -1)
-	{
-		return errno;
-	}
 	*nwritten = (size_t)ret;
-	return 0;
+	if (how != 0) {
+		err = local_still_up(f->fd);
+	} else if (csv_local_stable_only(file)) {
+		err = local_fsync_fd(f->lb, f->fd, true);
+	}
+	return err;
 }
 
 int local_fsync(struct csv_file *file, uint32_t flags)

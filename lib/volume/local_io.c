@@ -62,6 +62,9 @@ static void io_forget(struct local_engine *e, struct local_io *io)
 
 static void finish(struct local_io *io)
 {
+	if (io->error == 0 && (io->stable || io->op == LOCAL_OP_FSYNC)) {
+		io->error = local_still_up(io->fd);
+	}
 	if (io->error != 0) {
 		tevent_req_error(io->req, (uint64_t)io->error);
 		return;

@@ -244,6 +244,12 @@ void local_sync_probe(struct local_backend *lb);
 int local_sync(struct local_backend *lb, int objfd, int dirfd, int dirfd2);
 /* The same for an object that has just been made below a directory. */
 int local_sync_at(struct local_backend *lb, int dirfd, const char *name);
+/*
+ * After a call that makes something stable, any descriptor of the file
+ * system: 0, or EIO when it was shut down in the meantime and the call's
+ * success proves nothing.
+ */
+int local_still_up(int fd);
 /* fsync(2) or fdatasync(2) of any descriptor, O_PATH ones included. */
 int local_fsync_fd(struct local_backend *lb, int fd, bool data_only);
 
