@@ -58,5 +58,13 @@ struct csvd_config *csvd_config_load(TALLOC_CTX *mem_ctx)
 	c->monitor_s = config_number("monitor interval", 1, 3600, 10);
 	c->keepalive_ms = config_number("keepalive", 500, 60000, 2000);
 	c->self_fence_s = config_number("self fence timeout", 5, 3600, 30);
+	c->guard_port = config_number("guard port", 1, 65535, 4452);
+	c->guard_csvd_ms =
+		config_number("guard csvd timeout", 1000, 60000, 3000);
+	c->guard_ctdbd_ms =
+		config_number("guard ctdbd timeout", 1000, 60000, 3000);
+	c->watchdog = config_string(c, "watchdog", NULL);
+	c->watchdog_s = config_number("watchdog timeout", 1, 600, 10);
+	c->wait_s = config_number("take over wait", 0, 3600, 0);
 	return c;
 }

@@ -10,12 +10,15 @@
 #include "lib/util/util_file.h"
 #include "csvd/config.h"
 #include "csvd/control.h"
+#include "csvd/guard_client.h"
+#include "csvd/guard_wait.h"
 #include "csvd/members.h"
 #include "csvd/owner.h"
 #include "csvd/publish.h"
 #include "csvd/quorum.h"
 #include "csvd/record.h"
 #include "csvd/secret.h"
+#include "csvd/supervisor.h"
 #include "csvd/view.h"
 
 #define CONTEXT_TICK_MS 500
@@ -203,6 +206,8 @@ void csvd_evaluate(struct csvd_context *csvd)
 		if (csvd->config_changed) {
 			csvd->config_changed = false;
 			csvd_secret_refresh(csvd);
+			csvd_guard_tell(csvd);
+			csvd_wait_refresh(csvd);
 			csvd_volumes_load(csvd);
 		}
 		for (v = csvd->volumes; v != NULL; v = next) {
@@ -245,6 +250,9 @@ static void context_tick(struct tevent_context *ev,
 
 	if (++csvd->ticks % 10 == 0) {
 		csvd->config_changed = true;
+	}
+	if (csvd->ticks % 2 == 0) {
+		csvd_publish_node(csvd, false); /* a sign of life */
 	}
 	csvd_evaluate(csvd);
 	te = tevent_add_timer(csvd->ev,
@@ -363,6 +371,8 @@ static int context_start(struct csvd_context *csvd)
 		ret = context_serve(csvd);
 	}
 	if (ret == 0) {
+		csvd_guard_tell(csvd);
+		csvd_wait_refresh(csvd);
 		csvd_volumes_load(csvd);
 		ret = csvd_control_start(csvd);
 	}
@@ -375,7 +385,7 @@ static int context_start(struct csvd_context *csvd)
 
 int csvd_context_create(TALLOC_CTX *mem_ctx,
 			struct tevent_context *ev,
-			int supervisor_fd,
+			const struct csvd_lines *lines,
 			struct csvd_context **_csvd)
 {
 	struct csvd_context *csvd = talloc_zero(mem_ctx, struct csvd_context);
@@ -385,7 +395,9 @@ int csvd_context_create(TALLOC_CTX *mem_ctx,
 		return ENOMEM;
 	}
 	csvd->ev = ev;
-	csvd->supervisor_fd = supervisor_fd;
+	csvd->supervisor_fd = lines->supervisor;
+	csvd->guard_fd = lines->guard;
+	csvd->page = lines->page;
 	csvd->started = timeval_current();
 	csvd->incarnation = context_incarnation(csvd);
 	csvd->config = csvd_config_load(csvd);

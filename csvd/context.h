@@ -27,6 +27,12 @@ struct csvd_config {
 	unsigned monitor_s;	 /* between two monitors of the agents */
 	unsigned keepalive_ms;	 /* of the wire */
 	unsigned self_fence_s;	 /* without ctdbd for this long */
+	uint16_t guard_port;
+	unsigned guard_csvd_ms;	 /* csvd silent for this long */
+	unsigned guard_ctdbd_ms; /* ctdbd silent for this long */
+	const char *watchdog;	 /* NULL: none */
+	unsigned watchdog_s;
+	unsigned wait_s;	 /* 0: as long as needed */
 };
 
 enum csvd_role {
@@ -47,6 +53,8 @@ struct csvd_member {
 	/* what its csvd told; NULL: not heard of (since it was away) */
 	struct csv_node_info *info;
 	struct server_id csvd;
+	uint64_t heard; /* guard_now(): its csvd said something */
+	uint64_t died;	/* guard_now(): no active member since; 0: it is */
 };
 
 struct csvd_take;
@@ -86,11 +94,14 @@ struct csvd_volume {
 	struct csvd_release *release;
 	struct csvd_monitor *monitor;
 	struct csvd_fence *fence;
+	struct csvd_ask *ask;
 	struct tevent_req *sweep; /* an agents' call outside take and release */
 };
 
 struct csvd_control;
 struct csvd_secret;
+struct csvd_lines;
+struct guard_page;
 struct csvd_quorum;
 
 struct csvd_context {
@@ -124,12 +135,18 @@ struct csvd_context {
 	bool leaving;		/* gives its volumes away, takes none */
 	bool exit_when_idle;	/* ends when released and without clients */
 	int supervisor_fd;
+	int guard_fd;
+	uint32_t guard_seq;
+	struct guard_page *page;
+	uint32_t promise_ms; /* guard and watchdog let go within; 0: none */
+	uint32_t wait_ms;    /* after which a volume may be taken; 0: never */
+	char wait_why[600];  /* the configuration's fault; "": none */
 };
 
 /* Connects to everything. Blocks until ctdbd answers. 0 or errno. */
 int csvd_context_create(TALLOC_CTX *mem_ctx,
 			struct tevent_context *ev,
-			int supervisor_fd,
+			const struct csvd_lines *lines,
 			struct csvd_context **csvd);
 
 struct csvd_volume *csvd_volume_find(struct csvd_context *csvd,

@@ -10,8 +10,11 @@
 #include "lib/util/become_daemon.h"
 #include "lib/util/pidfile.h"
 #include "lib/param/param.h"
+#include "cluster_support.h"
 #include "csvd/config.h"
 #include "csvd/control.h"
+#include "csvd/guard.h"
+#include "csvd/guard_client.h"
 #include "csvd/owner.h"
 #include "csvd/publish.h"
 #include "csvd/stats.h"
@@ -141,19 +144,22 @@ static bool daemon_signals(struct tevent_context *ev,
 }
 
 /* The worker process. */
-static int daemon_worker(int fd, void *private_data)
+static int daemon_worker(const struct csvd_lines *lines)
 {
 	struct tevent_context *ev = global_event_context();
 	TALLOC_CTX *frame = talloc_stackframe();
 	struct daemon_state *state = talloc_zero(frame, struct daemon_state);
 	int ret;
 
-	if (!lp_load_global(get_dyn_CONFIGFILE())) {
+	/* before anything that may wait for ctdbd */
+	if (csvd_guard_start(lines->page) != 0 ||
+	    !lp_load_global(get_dyn_CONFIGFILE()))
+	{
 		DBG_ERR("cannot read %s\n", get_dyn_CONFIGFILE());
 		return 1;
 	}
 	reopen_logs();
-	ret = csvd_context_create(frame, ev, fd, &state->csvd);
+	ret = csvd_context_create(frame, ev, lines, &state->csvd);
 	if (ret != 0) {
 		return 1;
 	}
@@ -302,11 +308,39 @@ static bool daemon_pidfile(const char *socket_path)
 	return true;
 }
 
+/* All that the guard needs to know, before anything can go wrong. */
+static struct guard_page *daemon_guard(const struct csvd_config *config)
+{
+	struct guard_page *page = guard_page_create();
+
+	if (page == NULL) {
+		return NULL;
+	}
+	page->limits = (struct guard_limits){
+		.csvd_ms = config->guard_csvd_ms,
+		.main_ms = config->self_fence_s * 1000,
+		.ctdbd_ms = config->guard_ctdbd_ms,
+		.watchdog_ms = config->watchdog != NULL
+				       ? config->watchdog_s * 1000
+				       : 0,
+		.wait_ms = config->wait_s * 1000,
+	};
+	page->port = config->guard_port;
+	strlcpy(page->ctdbd, lp_ctdbd_socket(), sizeof(page->ctdbd));
+	if (config->watchdog != NULL) {
+		strlcpy(page->watchdog,
+			config->watchdog,
+			sizeof(page->watchdog));
+	}
+	return page;
+}
+
 int main(int argc, const char **argv)
 {
 	TALLOC_CTX *frame = talloc_stackframe();
 	struct daemon_options options = {};
 	struct csvd_config *config = NULL;
+	struct guard_page *page = NULL;
 	char *pidfile = NULL;
 	int ret;
 
@@ -326,8 +360,13 @@ int main(int argc, const char **argv)
 	if (config == NULL || !daemon_pidfile(config->socket_path)) {
 		return 1;
 	}
+	page = daemon_guard(config);
+	if (page == NULL) {
+		fprintf(stderr, "csvd: no memory\n");
+		return 1;
+	}
 	daemon_ignore_early();
-	ret = csvd_supervisor_run(config->self_fence_s, daemon_worker, NULL);
+	ret = csvd_supervisor_run(page, daemon_worker);
 	pidfile = talloc_strdup(frame, config->socket_path);
 	strrchr(pidfile, '/')[0] = '\0';
 	pidfile_unlink(pidfile, "csvd");

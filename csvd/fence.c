@@ -4,6 +4,8 @@
  */
 #include "csvd/fence.h"
 #include "csvd/child.h"
+#include "csvd/guard_ask.h"
+#include "csvd/guard_wait.h"
 #include "csvd/members.h"
 #include "lib/util/tevent_unix.h"
 
@@ -259,6 +261,33 @@ static void fence_attempt(struct csvd_fence *fence)
 	tevent_req_set_callback(req, fence_attempted, fence);
 }
 
+/* Nobody can prove that the owner is gone, but its watchdog can promise. */
+static void fence_by_time(struct csvd_volume *v)
+{
+	switch (csvd_wait_state(v)) {
+	case CSVD_WAIT_OVER:
+		DBG_NOTICE("volume %s: the watchdog of node %" PRIu32
+			   " has bitten by now, epoch %" PRIu64 "\n",
+			   v->name,
+			   v->rec->owner,
+			   v->rec->epoch);
+		v->proven_epoch = v->rec->epoch;
+		csvd_evaluate_soon(v->csvd);
+		break;
+	case CSVD_WAIT_GOES_ON:
+		csvd_volume_reason(v,
+				   "waiting for the watchdog of node %" PRIu32,
+				   v->rec->owner);
+		break;
+	case CSVD_WAIT_NEVER:
+		csvd_volume_reason(v,
+				   "node %" PRIu32 " died as owner and there is "
+				   "no fence agent: sofs volume confirm-fenced",
+				   v->rec->owner);
+		break;
+	}
+}
+
 void csvd_fence_owner(struct csvd_volume *v)
 {
 	if (v->proven_epoch == v->rec->epoch) {
@@ -266,15 +295,19 @@ void csvd_fence_owner(struct csvd_volume *v)
 	}
 	if (v->fence != NULL) {
 		if (fence_wanted(v->fence)) {
+			(void)csvd_guard_ask(v); /* it may come back */
 			return;
 		}
 		TALLOC_FREE(v->fence);
 	}
-	if (v->config->fence_agent.length == 0) {
+	if (csvd_guard_ask(v)) {
 		csvd_volume_reason(v,
-				   "node %" PRIu32 " died as owner and there is "
-				   "no fence agent: sofs volume confirm-fenced",
+				   "asking the guard of node %" PRIu32,
 				   v->rec->owner);
+		return;
+	}
+	if (v->config->fence_agent.length == 0) {
+		fence_by_time(v);
 		return;
 	}
 	v->fence = talloc_zero(v, struct csvd_fence);

@@ -5,14 +5,17 @@
  * begin before the recovery is over.
  */
 #include "csvd/members.h"
+#include "csvd/guard.h"
+#include "csvd/guard_client.h"
 #include "csvd/publish.h"
 #include "csvd/quorum.h"
-#include "csvd/supervisor.h"
 #include "ctdbd_conn.h"
 #include "lib/messages_ctdb.h"
 #include "ctdb/include/ctdb_protocol.h"
 
 #define MEMBERS_POLL_MS 250
+/* A csvd speaks once a second; an answer of its guard decides, not this. */
+#define MEMBERS_SILENT_MS 3000
 
 struct csvd_member *csvd_member_find(struct csvd_context *csvd, uint32_t pnn)
 {
@@ -42,6 +45,14 @@ bool csvd_member_usable(struct csvd_context *csvd, uint32_t pnn)
 	}
 	return m != NULL && (m->flags & NODE_FLAGS_INACTIVE) == 0 &&
 	       m->info != NULL && !m->info->leaving;
+}
+
+bool csvd_member_silent(struct csvd_context *csvd, uint32_t pnn)
+{
+	const struct csvd_member *m = csvd_member_find(csvd, pnn);
+
+	return m != NULL && m->heard != 0 && pnn != csvd->node &&
+	       guard_now() > m->heard + MEMBERS_SILENT_MS;
 }
 
 bool csvd_members_majority(struct csvd_context *csvd)
@@ -111,6 +122,7 @@ static void members_changed(struct csvd_context *csvd,
 	if (was_dead == dead) {
 		return;
 	}
+	m->died = dead ? guard_now() : 0;
 	DBG_NOTICE("node %" PRIu32 " is %s member of the cluster\n",
 		   m->pnn,
 		   dead ? "no active" : "an active");
@@ -118,9 +130,7 @@ static void members_changed(struct csvd_context *csvd,
 		/* its host name is kept in mind for the fence agent */
 		m->csvd = (struct server_id){};
 	}
-	if (!dead) {
-		csvd_publish_node(csvd, true);
-	}
+	csvd_publish_node(csvd, !dead); /* also tells whom we miss */
 	csvd_evaluate_soon(csvd);
 }
 
@@ -170,7 +180,7 @@ void csvd_members_refresh(struct csvd_context *csvd)
 	me = csvd_member_find(csvd, csvd->node);
 	csvd->active = me != NULL && (me->flags & NODE_FLAGS_INACTIVE) == 0;
 	if (csvd->active) {
-		csvd_supervisor_alive(csvd->supervisor_fd);
+		csvd_guard_reached(csvd);
 	}
 }
 

@@ -21,6 +21,9 @@ bool csvd_member_dead(struct csvd_context *csvd, uint32_t pnn);
 /* It is alive and its csvd can be told to own a volume. */
 bool csvd_member_usable(struct csvd_context *csvd, uint32_t pnn);
 
+/* Its csvd was heard of, but not for some seconds. */
+bool csvd_member_silent(struct csvd_context *csvd, uint32_t pnn);
+
 /* This node sees more than half of all nodes. */
 bool csvd_members_majority(struct csvd_context *csvd);
 

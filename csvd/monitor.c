@@ -5,6 +5,7 @@
  * answer that says "broken" lets the volume go.
  */
 #include "csvd/owner.h"
+#include "csvd/guard_client.h"
 #include "csvd/job.h"
 #include "csvd/storage.h"
 #include "lib/util/tevent_unix.h"
@@ -92,6 +93,10 @@ static void monitor_check(struct tevent_context *ev,
 	struct csvd_monitor *m = private_data;
 	struct tevent_req *req = NULL;
 
+	if (csvd_guard_has_shut(m->v)) {
+		monitor_broken(m, "the guard has shut it down");
+		return;
+	}
 	req = csvd_job_send(m,
 			    m->v->csvd->ev,
 			    CSVD_JOB_CHECK,

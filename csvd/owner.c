@@ -5,6 +5,8 @@
  */
 #include "csvd/owner.h"
 #include "csvd/fence.h"
+#include "csvd/guard_ask.h"
+#include "csvd/guard_wait.h"
 #include "csvd/members.h"
 #include "csvd/publish.h"
 #include "csvd/quorum.h"
@@ -47,7 +49,8 @@ static bool owner_may(struct csvd_volume *v, uint32_t pnn)
 	if (starting && (m->info == NULL || !m->info->leaving)) {
 		return true;
 	}
-	return csvd_member_usable(v->csvd, pnn);
+	return csvd_member_usable(v->csvd, pnn) &&
+	       !csvd_member_silent(v->csvd, pnn);
 }
 
 /* The candidates in their order: target, preferred, the others by number. */
@@ -144,6 +147,9 @@ static void owner_follow(struct csvd_volume *v)
 
 	v->free_since = (struct timeval){};
 	TALLOC_FREE(v->fence);
+	if (csvd_member_silent(v->csvd, v->rec->owner)) {
+		(void)csvd_guard_ask(v); /* its guard may have let go */
+	}
 	if (nv != NULL && nv->epoch == v->rec->epoch) {
 		switch (nv->state) {
 		case CSV_STATE_ACTIVE:
@@ -241,7 +247,7 @@ static void owner_free(struct csvd_volume *v)
 		return;
 	}
 	v->failed_since = (struct timeval){};
-	if (rank >= 0 && owner_my_turn(v, rank)) {
+	if (rank >= 0 && owner_my_turn(v, rank) && csvd_wait_may_own(v)) {
 		csvd_take_start(v);
 	}
 }

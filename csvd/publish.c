@@ -3,6 +3,7 @@
  * Messages between csvds.
  */
 #include "csvd/publish.h"
+#include "csvd/guard.h"
 #include "csvd/members.h"
 #include "csvd/owner.h"
 #include "lib/volume/state.h"
@@ -47,6 +48,28 @@ void csvd_publish_event(struct csvd_volume *v, enum csv_event event)
 		     (ndr_push_flags_fn_t)ndr_push_csv_volume_event);
 }
 
+/* Children of info's volumes, which end with it. */
+static void publish_inactive(struct csvd_context *csvd,
+			     struct csv_node_info *info)
+{
+	const struct csvd_member *m = NULL;
+
+	for (m = csvd->members; m != NULL; m = m->next) {
+		info->num_inactive += csvd_member_dead(csvd, m->pnn) ? 1 : 0;
+	}
+	info->inactive = talloc_zero_array(info->volumes,
+					   uint32_t,
+					   info->num_inactive);
+	info->num_inactive = 0;
+	for (m = csvd->members; info->inactive != NULL && m != NULL;
+	     m = m->next)
+	{
+		if (csvd_member_dead(csvd, m->pnn)) {
+			info->inactive[info->num_inactive++] = m->pnn;
+		}
+	}
+}
+
 static void publish_node_now(struct csvd_context *csvd, bool question)
 {
 	const struct csvd_member *me = csvd_member_find(csvd, csvd->node);
@@ -60,6 +83,8 @@ static void publish_node_now(struct csvd_context *csvd, bool question)
 		.port = csv_serve_port(csvd->serve),
 		.plain = csvd->config->plain,
 		.host = csvd_bytes(csvd->host),
+		.guard_port = csvd->page->port,
+		.promise_ms = csvd->promise_ms,
 	};
 	struct csvd_volume *v = NULL;
 
@@ -76,6 +101,7 @@ static void publish_node_now(struct csvd_context *csvd, bool question)
 	if (info.volumes == NULL) {
 		return;
 	}
+	publish_inactive(csvd, &info);
 	info.num_volumes = 0;
 	for (v = csvd->volumes; v != NULL; v = v->next) {
 		info.volumes[info.num_volumes++] = (struct csv_node_volume){
@@ -201,6 +227,7 @@ static void publish_got_node(struct messaging_context *msg,
 	talloc_free(m->info);
 	m->info = talloc_steal(m, info);
 	m->csvd = from;
+	m->heard = guard_now();
 	if (info->question) {
 		csvd_publish_node(csvd, false);
 	}

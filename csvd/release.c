@@ -7,11 +7,11 @@
  */
 #include "csvd/owner.h"
 #include "csvd/control.h"
+#include "csvd/guard_client.h"
 #include "csvd/job.h"
 #include "csvd/publish.h"
 #include "csvd/record.h"
 #include "csvd/storage.h"
-#include "csvd/supervisor.h"
 #include "csvd/view.h"
 #include "lib/util/tevent_unix.h"
 
@@ -177,15 +177,13 @@ static void release_stopped(struct tevent_req *req)
 	struct csvd_release *r =
 		tevent_req_callback_data(req, struct csvd_release);
 	struct csvd_volume *v = r->v;
-	char *path = NULL;
 	char *why = NULL;
 	int ret;
 
 	ret = csvd_storage_recv(req, r, &why);
 	TALLOC_FREE(req);
 	if (ret == 0) {
-		path = csvd_string(r, &v->config->mount_point);
-		csvd_supervisor_mounted(v->csvd->supervisor_fd, path, false);
+		csvd_guard_drop(v);
 		release_write(r);
 		return;
 	}
@@ -224,6 +222,7 @@ static void release_stop(struct csvd_release *r)
 		release_timer(r, 200, release_stop_again);
 		return;
 	}
+	(void)csvd_guard_prepare(v);
 	req = csvd_storage_send(r, v, CSVD_STORAGE_STOP);
 	if (req == NULL) {
 		release_timer(r, 200, release_stop_again);

@@ -209,6 +209,22 @@ int csvd_secret_start(struct csvd_context *csvd)
 	return s->valid[0].generation != 0 ? 0 : EIO;
 }
 
+void csvd_secret_copy(struct csvd_context *csvd,
+		      struct guard_secret secrets[2])
+{
+	struct csvd_secret *s = csvd->secret;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(s->valid); i++) {
+		secrets[i] = (struct guard_secret){
+			.generation = s->valid[i].generation,
+		};
+		memcpy(secrets[i].secret,
+		       s->valid[i].secret,
+		       CSV_SECRET_SIZE);
+	}
+}
+
 bool csvd_secret_get(void *private_data,
 		     uint32_t generation,
 		     uint8_t secret[CSV_SECRET_SIZE])

@@ -8,9 +8,14 @@
 #define _CSVD_SECRET_H_
 
 #include "csvd/context.h"
+#include "csvd/guard.h"
 
 /* Opens the database, makes the first secret. May block on CTDB. */
 int csvd_secret_start(struct csvd_context *csvd);
+
+/* The valid generations, for the guard. The caller wipes them. */
+void csvd_secret_copy(struct csvd_context *csvd,
+		      struct guard_secret secrets[2]);
 
 /*
  * Read again (another node may have made a new one); a new one is told to

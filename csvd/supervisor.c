@@ -1,301 +1,281 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The supervisor. Messages of the worker: "A" ctdbd answers me, "M<path>"
- * mounted, "U<path>" not any more, "X" do not start me again, "R" do.
+ * The supervisor. Messages of the worker: "X" do not start me again, "R" do.
  */
 #include "includes.h"
 #include <poll.h>
-#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
-#include "lib/util/dlinklist.h"
+#include "csvd/guard.h"
 #include "csvd/supervisor.h"
-
-/* FS_IOC_SHUTDOWN and its flag, the same for XFS, ext4, f2fs. */
-#define SUPERVISOR_SHUTDOWN _IOR('X', 125, uint32_t)
-#define SUPERVISOR_NO_LOG_FLUSH 2
 
 #define SUPERVISOR_RESTART_MS 200
 #define SUPERVISOR_RESTART_MAX_MS 1500
-#define SUPERVISOR_MESSAGE_MAX 4096
+#define SUPERVISOR_YOUNG_MS 10000
+#define SUPERVISOR_GUARD_MS 3000 /* a guard silent for this long hangs */
+#define SUPERVISOR_ROUND_MS 1000
 
-struct supervisor_mount {
-	struct supervisor_mount *prev, *next;
-	char *path;
+enum supervisor_child_type {
+	SUPERVISOR_WORKER = 0,
+	SUPERVISOR_GUARD,
+	SUPERVISOR_ANSWERER,
+	SUPERVISOR_CHILDREN,
+};
+
+struct supervisor_child {
+	const char *name;
+	pid_t pid; /* 0: none */
+	uint64_t restart_ms, started_ms;
+	unsigned pause_ms;
 };
 
 struct supervisor {
 	csvd_worker_fn worker;
-	void *private_data;
-	unsigned limit_s;
-	int fds[2]; /* ours, the worker's */
+	struct guard_page *page;
+	int fds[2];   /* ours, the worker's */
+	int guard[2]; /* the guard's, the worker's */
 	int sigfd;
-	pid_t pid;  /* 0: none */
 	bool leaving;
 	bool ending; /* SIGTERM */
-	uint64_t alive_ms, restart_ms, started_ms;
-	unsigned pause_ms;
-	struct supervisor_mount *mounts;
+	struct supervisor_child child[SUPERVISOR_CHILDREN];
 };
-
-static uint64_t supervisor_now(void)
-{
-	struct timespec ts = {};
-
-	clock_gettime(CLOCK_BOOTTIME, &ts);
-	return (uint64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
-
-static void supervisor_send(int fd, char type, const char *text)
-{
-	char buf[SUPERVISOR_MESSAGE_MAX];
-	int length = snprintf(buf, sizeof(buf), "%c%s", type, text);
-	ssize_t n;
-
-	if (fd == -1 || length >= (int)sizeof(buf)) {
-		return;
-	}
-	n = send(fd, buf, length, MSG_NOSIGNAL | MSG_DONTWAIT);
-	(void)n;
-}
-
-void csvd_supervisor_alive(int fd)
-{
-	supervisor_send(fd, 'A', "");
-}
-
-void csvd_supervisor_mounted(int fd, const char *path, bool mounted)
-{
-	supervisor_send(fd, mounted ? 'M' : 'U', path);
-}
 
 void csvd_supervisor_leaving(int fd, bool leaving)
 {
-	supervisor_send(fd, leaving ? 'X' : 'R', "");
-}
-
-static void supervisor_note_mount(struct supervisor *s,
-				  const char *path,
-				  bool mounted)
-{
-	struct supervisor_mount *m = NULL;
-
-	for (m = s->mounts; m != NULL; m = m->next) {
-		if (strcmp(m->path, path) == 0) {
-			break;
-		}
-	}
-	if (mounted && m == NULL) {
-		m = talloc_zero(s, struct supervisor_mount);
-		m->path = talloc_strdup(m, path);
-		DLIST_ADD(s->mounts, m);
-	} else if (!mounted && m != NULL) {
-		DLIST_REMOVE(s->mounts, m);
-		talloc_free(m);
-	}
+	(void)send(fd, leaving ? "X" : "R", 1, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
 static void supervisor_read(struct supervisor *s)
 {
-	char buf[SUPERVISOR_MESSAGE_MAX + 1];
-	ssize_t n;
+	char c = 0;
 
-	while ((n = recv(s->fds[0], buf, sizeof(buf) - 1, MSG_DONTWAIT)) > 0) {
-		buf[n] = '\0';
-		switch (buf[0]) {
-		case 'A':
-			s->alive_ms = supervisor_now();
-			break;
-		case 'M':
-		case 'U':
-			supervisor_note_mount(s, buf + 1, buf[0] == 'M');
-			break;
-		case 'X':
-		case 'R':
-			s->leaving = buf[0] == 'X';
-			break;
-		}
+	while (recv(s->fds[0], &c, 1, MSG_DONTWAIT) == 1) {
+		s->leaving = c == 'X';
 	}
 }
 
-static void supervisor_shutdown(const char *path)
+static void supervisor_worker(struct supervisor *s, pid_t parent)
 {
-	uint32_t how = SUPERVISOR_NO_LOG_FLUSH;
-	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-	if (fd == -1 || ioctl(fd, SUPERVISOR_SHUTDOWN, &how) == -1) {
-		DBG_ERR("%s: the file system cannot be shut down: %s\n",
-			path,
-			strerror(errno));
-	} else {
-		DBG_ERR("%s: the file system is shut down\n", path);
-	}
-	if (fd != -1) {
-		close(fd);
-	}
-}
-
-/* Nobody may be told an error of a file system that we shut down ourselves:
-   the worker, which serves it, is ended before. */
-static void supervisor_self_fence(struct supervisor *s)
-{
-	if (s->mounts == NULL) {
-		return;
-	}
-	DBG_ERR("ctdbd was not reached for %u s: shutting down what is owned\n",
-		s->limit_s);
-	if (s->pid != 0) {
-		kill(s->pid, SIGKILL);
-	}
-	while (s->mounts != NULL) {
-		struct supervisor_mount *m = s->mounts;
-
-		supervisor_shutdown(m->path);
-		DLIST_REMOVE(s->mounts, m);
-		talloc_free(m);
-	}
-}
-
-static void supervisor_start(struct supervisor *s)
-{
+	const struct csvd_lines lines = {
+		.supervisor = s->fds[1],
+		.guard = s->guard[1],
+		.page = s->page,
+	};
 	sigset_t none;
-	pid_t parent = getpid();
-	pid_t pid;
 
-	s->started_ms = supervisor_now();
-	s->restart_ms = 0;
-	pid = fork();
-	if (pid == -1) {
-		DBG_ERR("fork: %s\n", strerror(errno));
-		s->restart_ms = s->started_ms + SUPERVISOR_RESTART_MAX_MS;
-		return;
-	}
-	if (pid != 0) {
-		s->pid = pid;
-		return;
-	}
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
 	if (getppid() != parent) {
 		_exit(1);
 	}
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	close(s->sigfd);
-	close(s->fds[0]);
-	exit(s->worker(s->fds[1], s->private_data));
+	close(s->guard[0]);
+	exit(s->worker(&lines));
 }
 
-static void supervisor_worker_ended(struct supervisor *s, int status)
+static void supervisor_child(struct supervisor *s,
+			     enum supervisor_child_type type,
+			     pid_t parent)
 {
-	uint64_t now = supervisor_now();
+	close(s->sigfd);
+	close(s->fds[0]);
+	if (type == SUPERVISOR_WORKER) {
+		supervisor_worker(s, parent);
+	}
+	close(s->fds[1]);
+	close(s->guard[1]);
+	if (type == SUPERVISOR_GUARD) {
+		guard_run(s->page, s->guard[0]);
+	}
+	close(s->guard[0]);
+	guard_answer_run(s->page);
+}
 
-	s->pid = 0;
-	supervisor_read(s);
-	if (s->leaving || s->ending) {
+/* A worker of a node that CTDB does not let work would only die again. */
+static bool supervisor_too_early(const struct supervisor *s)
+{
+	switch (s->page->reason) {
+	case GUARD_CTDBD_SILENT:
+	case GUARD_CTDBD_GONE:
+	case GUARD_INACTIVE:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static void supervisor_start(struct supervisor *s,
+			     enum supervisor_child_type type)
+{
+	struct supervisor_child *child = &s->child[type];
+	pid_t parent = getpid();
+	pid_t pid;
+
+	child->started_ms = guard_now();
+	if (type == SUPERVISOR_WORKER && supervisor_too_early(s)) {
+		child->restart_ms = child->started_ms + SUPERVISOR_RESTART_MS;
 		return;
 	}
-	/* the pause grows while workers die young */
-	s->pause_ms = now - s->started_ms > 10000
-			      ? SUPERVISOR_RESTART_MS
-			      : MIN(s->pause_ms * 2, SUPERVISOR_RESTART_MAX_MS);
-	s->restart_ms = now + s->pause_ms;
-	if (WIFSIGNALED(status)) {
-		DBG_ERR("the worker died by signal %d, starting another\n",
-			WTERMSIG(status));
-	} else {
-		DBG_ERR("the worker exited with %d, starting another\n",
-			WEXITSTATUS(status));
+	child->restart_ms = 0;
+	if (type == SUPERVISOR_GUARD) {
+		s->page->alive = child->started_ms;
+	}
+	pid = fork();
+	if (pid == -1) {
+		DBG_ERR("fork: %s\n", strerror(errno));
+		child->restart_ms = child->started_ms +
+				    SUPERVISOR_RESTART_MAX_MS;
+		return;
+	}
+	if (pid == 0) {
+		supervisor_child(s, type, parent);
+	}
+	child->pid = pid;
+	if (type == SUPERVISOR_WORKER) {
+		s->page->pulse = child->started_ms;
+		s->page->reached = child->started_ms;
+		s->page->worker = pid;
+		s->page->worker_end = 0;
+	}
+}
+
+static void supervisor_ended(struct supervisor *s,
+			     enum supervisor_child_type type,
+			     int status)
+{
+	struct supervisor_child *child = &s->child[type];
+	bool signalled = WIFSIGNALED(status);
+	uint64_t now = guard_now();
+
+	child->pid = 0;
+	if (type == SUPERVISOR_WORKER) {
+		s->page->worker_end = now;
+		s->page->worker = 0;
+		supervisor_read(s);
+		if (s->leaving || s->ending) {
+			return;
+		}
+	}
+	/* the pause grows while they die young */
+	child->pause_ms = now - child->started_ms > SUPERVISOR_YOUNG_MS
+				  ? SUPERVISOR_RESTART_MS
+				  : MIN(child->pause_ms * 2,
+					SUPERVISOR_RESTART_MAX_MS);
+	child->restart_ms = now + child->pause_ms;
+	DBG_ERR("the %s %s %d, starting another\n",
+		child->name,
+		signalled ? "died by signal" : "exited with",
+		signalled ? WTERMSIG(status) : WEXITSTATUS(status));
+}
+
+static void supervisor_reap(struct supervisor *s)
+{
+	int status = 0;
+	pid_t pid;
+	size_t i;
+
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		for (i = 0; i < SUPERVISOR_CHILDREN; i++) {
+			if (pid == s->child[i].pid) {
+				supervisor_ended(s, i, status);
+			}
+		}
 	}
 }
 
 static void supervisor_signal(struct supervisor *s)
 {
+	const struct supervisor_child *worker = &s->child[SUPERVISOR_WORKER];
 	struct signalfd_siginfo info = {};
-	int status = 0;
-	pid_t pid;
+	int signum;
 
 	if (read(s->sigfd, &info, sizeof(info)) != sizeof(info)) {
 		return;
 	}
-	if (info.ssi_signo == SIGCHLD) {
-		while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
-			if (pid == s->pid) {
-				supervisor_worker_ended(s, status);
-			}
-		}
+	signum = info.ssi_signo;
+	if (signum == SIGCHLD) {
+		supervisor_reap(s);
 		return;
 	}
-	if (info.ssi_signo == SIGTERM || info.ssi_signo == SIGINT) {
+	if (signum == SIGTERM || signum == SIGINT) {
 		s->ending = true;
+		signum = SIGTERM;
 	}
-	if (s->pid != 0) {
-		kill(s->pid,
-		     info.ssi_signo == SIGINT ? SIGTERM : info.ssi_signo);
+	if (worker->pid != 0) {
+		kill(worker->pid, signum);
 	}
 }
 
-/* Milliseconds until something is to be done; -1: nothing. */
-static int supervisor_timeout(struct supervisor *s)
+static int supervisor_timeout(const struct supervisor *s)
 {
-	uint64_t now = supervisor_now();
-	uint64_t next = UINT64_MAX;
+	uint64_t now = guard_now();
+	uint64_t next = now + SUPERVISOR_ROUND_MS;
+	size_t i;
 
-	if (s->restart_ms != 0) {
-		next = s->restart_ms;
+	for (i = 0; i < SUPERVISOR_CHILDREN; i++) {
+		if (s->child[i].restart_ms != 0) {
+			next = MIN(next, s->child[i].restart_ms);
+		}
 	}
-	if (s->mounts != NULL) {
-		next = MIN(next, s->alive_ms + s->limit_s * 1000ULL);
+	return next > now ? (int)(next - now) : 0;
+}
+
+/* A guard that hangs is as good as none; a new one finds all in the page. */
+static void supervisor_check_guard(struct supervisor *s)
+{
+	const struct supervisor_child *child = &s->child[SUPERVISOR_GUARD];
+
+	if (child->pid != 0 &&
+	    guard_now() > s->page->alive + SUPERVISOR_GUARD_MS)
+	{
+		DBG_ERR("the guard hangs, ending it\n");
+		s->page->alive = guard_now();
+		kill(child->pid, SIGKILL);
 	}
-	if (next == UINT64_MAX) {
-		return -1;
-	}
-	return next > now ? (int)MIN(next - now, 60000) : 0;
 }
 
 static void supervisor_loop(struct supervisor *s)
 {
-	while (s->pid != 0 || s->restart_ms != 0) {
+	const struct supervisor_child *worker = &s->child[SUPERVISOR_WORKER];
+	size_t i;
+
+	while (worker->pid != 0 || worker->restart_ms != 0) {
 		struct pollfd pfd[] = {
 			{.fd = s->sigfd, .events = POLLIN},
 			{.fd = s->fds[0], .events = POLLIN},
 		};
-		uint64_t now;
 
 		(void)poll(pfd, ARRAY_SIZE(pfd), supervisor_timeout(s));
 		supervisor_read(s);
 		if (pfd[0].revents != 0) {
 			supervisor_signal(s);
 		}
-		now = supervisor_now();
-		if (s->mounts != NULL &&
-		    now >= s->alive_ms + s->limit_s * 1000ULL) {
-			supervisor_self_fence(s);
+		for (i = 0; i < SUPERVISOR_CHILDREN; i++) {
+			if (s->child[i].restart_ms != 0 &&
+			    guard_now() >= s->child[i].restart_ms)
+			{
+				supervisor_start(s, i);
+			}
 		}
-		if (s->restart_ms != 0 && now >= s->restart_ms) {
-			supervisor_start(s);
-		}
-		if (s->ending && s->pid == 0) {
+		supervisor_check_guard(s);
+		if (s->ending && worker->pid == 0) {
 			break;
 		}
 	}
 }
 
-int csvd_supervisor_run(unsigned limit_s,
-			csvd_worker_fn worker,
-			void *private_data)
+static int supervisor_prepare(struct supervisor *s)
 {
-	struct supervisor *s = talloc_zero(NULL, struct supervisor);
+	static const char *const names[] = {"worker", "guard", "answerer"};
+	const int type = SOCK_SEQPACKET | SOCK_CLOEXEC;
 	sigset_t set;
+	size_t i;
 
-	if (s == NULL) {
-		return 1;
+	for (i = 0; i < SUPERVISOR_CHILDREN; i++) {
+		s->child[i].name = names[i];
+		s->child[i].pause_ms = SUPERVISOR_RESTART_MS / 2;
 	}
-	s->worker = worker;
-	s->private_data = private_data;
-	s->limit_s = limit_s;
-	s->pause_ms = SUPERVISOR_RESTART_MS / 2;
-	s->alive_ms = supervisor_now();
 	sigemptyset(&set);
 	sigaddset(&set, SIGCHLD);
 	sigaddset(&set, SIGTERM);
@@ -304,18 +284,35 @@ int csvd_supervisor_run(unsigned limit_s,
 	sigaddset(&set, SIGUSR1);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	s->sigfd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	if (s->sigfd == -1 ||
-	    socketpair(AF_UNIX,
-		       SOCK_SEQPACKET | SOCK_CLOEXEC,
-		       0,
-		       s->fds) != 0)
+	if (s->sigfd == -1 || socketpair(AF_UNIX, type, 0, s->fds) != 0 ||
+	    socketpair(AF_UNIX, type, 0, s->guard) != 0)
 	{
-		DBG_ERR("csvd cannot start: %s\n", strerror(errno));
+		return errno;
+	}
+	return 0;
+}
+
+int csvd_supervisor_run(struct guard_page *page, csvd_worker_fn worker)
+{
+	struct supervisor *s = talloc_zero(NULL, struct supervisor);
+	int ret;
+
+	if (s == NULL) {
+		return 1;
+	}
+	s->worker = worker;
+	s->page = page;
+	ret = supervisor_prepare(s);
+	if (ret != 0) {
+		DBG_ERR("csvd cannot start: %s\n", strerror(ret));
 		talloc_free(s);
 		return 1;
 	}
-	supervisor_start(s);
+	supervisor_start(s, SUPERVISOR_GUARD);
+	supervisor_start(s, SUPERVISOR_ANSWERER);
+	supervisor_start(s, SUPERVISOR_WORKER);
 	supervisor_loop(s);
+	/* the others see that we end, and end when they are not needed */
 	talloc_free(s);
 	return 0;
 }

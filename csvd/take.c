@@ -7,13 +7,13 @@
  * fencing us or asking us.
  */
 #include "csvd/owner.h"
+#include "csvd/guard_client.h"
 #include "csvd/job.h"
 #include "csvd/members.h"
 #include "csvd/publish.h"
 #include "csvd/record.h"
 #include "csvd/secret.h"
 #include "csvd/storage.h"
-#include "csvd/supervisor.h"
 #include "csvd/view.h"
 #include "util_tdb.h"
 
@@ -75,6 +75,7 @@ static void take_undone(struct tevent_req *req)
 		talloc_free(why);
 		return;
 	}
+	csvd_guard_drop(v);
 	if (v->config->shared) {
 		take_later(v, 5000);
 		take_end(v, CSVD_IDLE);
@@ -94,6 +95,7 @@ static void take_failed(struct csvd_volume *v, const char *why)
 		close(v->rootfd);
 		v->rootfd = -1;
 	}
+	(void)csvd_guard_prepare(v);
 	req = csvd_storage_send(v->take, v, CSVD_STORAGE_STOP);
 	if (req == NULL) {
 		csvd_release_stuck(v, "no memory");
@@ -105,11 +107,13 @@ static void take_failed(struct csvd_volume *v, const char *why)
 int csvd_take_serve(struct csvd_volume *v)
 {
 	struct csvd_context *csvd = v->csvd;
-	char *path = csvd_string(v, &v->config->mount_point);
 	int ret = 0;
 
 	if (v->rootfd == -1) {
 		ret = csvd_storage_open(v, &v->rootfd);
+	}
+	if (ret == 0 && !v->config->shared) {
+		ret = csvd_guard_hold(v);
 	}
 	if (ret == 0 && !v->served && !v->config->shared) {
 		ret = csv_serve_start(csvd->serve,
@@ -119,13 +123,11 @@ int csvd_take_serve(struct csvd_volume *v)
 		v->served = ret == 0;
 	}
 	if (ret == 0) {
-		csvd_supervisor_mounted(csvd->supervisor_fd, path, true);
 		v->role = CSVD_OWNER;
 		v->failures = 0;
 		csvd_view_active(v, CSV_ACCESS_DIRECT);
 		csvd_monitor_start(v);
 	}
-	talloc_free(path);
 	return ret;
 }
 
@@ -181,6 +183,10 @@ static void take_storage(struct csvd_volume *v)
 
 	v->take->recorded = timeval_current();
 	csvd_volume_reason(v, "starting on node %" PRIu32, v->csvd->node);
+	if (csvd_guard_prepare(v) != 0) {
+		take_failed(v, "there is no guard");
+		return;
+	}
 	req = csvd_storage_send(v->take, v, CSVD_STORAGE_START);
 	if (req == NULL) {
 		take_failed(v, "no memory");
@@ -337,6 +343,7 @@ static void take_swept(struct tevent_req *req)
 	v->sweep = NULL;
 	TALLOC_FREE(req);
 	if (ret == 0) {
+		csvd_guard_drop(v);
 		v->swept = true;
 		csvd_evaluate_soon(v->csvd);
 		return;
@@ -380,6 +387,7 @@ static void take_resume_stopped(struct tevent_req *req)
 		talloc_free(why);
 		return;
 	}
+	csvd_guard_drop(v);
 	v->swept = true;
 	ret = csvd_release_record(v,
 				  v->csvd->node,
@@ -404,6 +412,7 @@ static void take_resume_anew(struct csvd_volume *v, const char *why)
 		v->rootfd = -1;
 	}
 	csvd_view_event(v, CSV_EVENT_LOST);
+	(void)csvd_guard_prepare(v);
 	req = csvd_storage_send(v->take, v, CSVD_STORAGE_STOP);
 	if (req != NULL) {
 		tevent_req_set_callback(req, take_resume_stopped, v);
@@ -471,6 +480,10 @@ void csvd_take_resume(struct csvd_volume *v)
 	v->take->v = v;
 	v->take->started = timeval_current();
 	v->role = CSVD_TAKING;
+	if (csvd_guard_has_shut(v)) {
+		take_resume_anew(v, "the guard has shut it down");
+		return;
+	}
 	req = csvd_storage_send(v->take, v, CSVD_STORAGE_MONITOR);
 	if (req != NULL) {
 		tevent_req_set_callback(req, take_resume_monitored, v);

@@ -23,6 +23,12 @@ static const char *const csv_daemon_options[] = {
 	"csv:monitor interval",
 	"csv:keepalive",
 	"csv:self fence timeout",
+	"csv:guard port",
+	"csv:guard csvd timeout",
+	"csv:guard ctdbd timeout",
+	"csv:watchdog",
+	"csv:watchdog timeout",
+	"csv:take over wait",
 	NULL,
 };
 

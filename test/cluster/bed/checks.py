@@ -10,6 +10,16 @@ import os
 from . import proc
 
 
+def mounts_of(ident):
+    """The mounts of a namespace whose first process ended meanwhile."""
+    for pid in proc.pids():
+        if proc.namespace(pid, "mnt") == ident:
+            found = proc.mounts(pid)
+            if found:
+                return found
+    return []
+
+
 def mounts(bed, volume):
     """Who has the volume mounted: [(mount namespace, point)], machine-wide."""
     loops = bed.luns[volume].loops().values()
@@ -18,7 +28,7 @@ def mounts(bed, volume):
     ours = {n.namespace("mnt") for n in bed.alive()}
     found = []
     for ident, pid in proc.mount_namespaces().items():
-        for entry in proc.mounts(pid):
+        for entry in proc.mounts(pid) or mounts_of(ident):
             by_name = ident in ours and entry["source"] in sources
             if entry["dev"] in numbers or by_name:
                 found.append((ident, entry["point"]))

@@ -7,6 +7,7 @@ and which volume a loop device belongs to, also after the bed has died.
 """
 
 import dataclasses
+import errno
 import fcntl
 import os
 import pathlib
@@ -143,7 +144,12 @@ def shut_down(path):
 
     False when the file system has no such call (btrfs).
     """
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as err:
+        if err.errno == errno.EIO:
+            return True         # it is shut down already
+        raise
     try:
         fcntl.ioctl(fd, GOINGDOWN, struct.pack("=I", NO_LOG_FLUSH))
         return True

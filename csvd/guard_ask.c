@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Asking the guard of a volume's last owner, on a thread, since connecting
+ * and shaking hands block. Thread and request share a block with two
+ * references; who comes last frees it.
+ */
+#include "csvd/guard_ask.h"
+#include <pthread.h>
+#include <sys/eventfd.h>
+#include "csvd/guard.h"
+#include "csvd/guard_wire.h"
+#include "csvd/members.h"
+#include "csvd/secret.h"
+#include "gen_ndr/ndr_csv.h"
+
+/* A node that is dead does not refuse: it costs this much of the gap. */
+#define ASK_CONNECT_MS 400
+#define ASK_ANSWER_MS 1500
+#define ASK_AGAIN_MS 100 /* it is about to shut down */
+#define ASK_ALIVE_MS 500 /* only its csvd is silent */
+#define ASK_LATER_MS 2000
+/* Its guard has decided by then, whatever happened to it. */
+#define ASK_PATIENCE_MS 6000
+
+struct ask_job {
+	_Atomic int references;
+	int done_fd;
+	char address[64];
+	uint16_t port;
+	uint8_t psk[CSV_PSK_SIZE];
+	char identity[CSV_PSK_IDENTITY_MAX];
+	char name[GUARD_NAME_MAX];
+	uint64_t epoch;
+	uint32_t node;
+	/* the result */
+	int error;
+	uint32_t state;
+	char reason[128];
+};
+
+struct csvd_ask {
+	struct csvd_volume *v;
+	uint64_t epoch, first, last;
+	uint64_t dead; /* CTDB says so since; 0: it does not */
+	uint32_t node;
+	bool hopeful; /* a useful answer may come */
+	struct ask_job *job;
+	struct tevent_fd *fde;
+};
+
+static void ask_put(struct ask_job *job)
+{
+	if (--job->references == 0) {
+		explicit_bzero(job->psk, sizeof(job->psk));
+		close(job->done_fd);
+		free(job);
+	}
+}
+
+static int ask_talk(struct ask_job *job,
+		    TALLOC_CTX *mem_ctx,
+		    struct csv_tls *tls)
+{
+	uint64_t deadline = guard_now() + ASK_ANSWER_MS;
+	struct csv_guard_question q = {
+		.version = CSV_GUARD_VERSION,
+		.epoch = job->epoch,
+		.volume = csvd_bytes(job->name),
+	};
+	struct csv_guard_answer a = {};
+	int ret;
+
+	ret = guard_wire_handshake(tls, deadline);
+	if (ret == 0) {
+		ret = guard_wire_send(
+			tls,
+			&q,
+			(ndr_push_flags_fn_t)ndr_push_csv_guard_question,
+			deadline);
+	}
+	if (ret == 0) {
+		ret = guard_wire_recv(
+			mem_ctx,
+			tls,
+			&a,
+			(ndr_pull_flags_fn_t)ndr_pull_csv_guard_answer,
+			deadline);
+	}
+	if (ret != 0) {
+		return ret;
+	}
+	if (a.version != CSV_GUARD_VERSION || a.node != job->node) {
+		return EPROTO;
+	}
+	/* another epoch's state proves nothing */
+	job->state = a.epoch == job->epoch ? a.state : CSV_GUARD_UNKNOWN;
+	snprintf(job->reason,
+		 sizeof(job->reason),
+		 "%.*s",
+		 (int)a.reason.length,
+		 (const char *)a.reason.data);
+	return 0;
+}
+
+static int ask_connect(struct ask_job *job, TALLOC_CTX *mem_ctx)
+{
+	struct csv_tls *tls = NULL;
+	int fd = -1;
+	int ret;
+
+	ret = csv_tcp_begin(job->address, job->port, &fd);
+	if (ret != 0) {
+		return ret;
+	}
+	ret = csv_tcp_connected(fd, ASK_CONNECT_MS);
+	if (ret != 0) {
+		close(fd);
+	} else {
+		ret = csv_tls_client(mem_ctx,
+				     fd,
+				     job->identity,
+				     job->psk,
+				     false,
+				     &tls);
+	}
+	return ret == 0 ? ask_talk(job, mem_ctx, tls) : ret;
+}
+
+static void *ask_thread(void *private_data)
+{
+	struct ask_job *job = private_data;
+	TALLOC_CTX *mem_ctx = talloc_new(NULL);
+	uint64_t one = 1;
+
+	job->error = ask_connect(job, mem_ctx);
+	talloc_free(mem_ctx);
+	(void)!write(job->done_fd, &one, sizeof(one));
+	ask_put(job);
+	return NULL;
+}
+
+static void ask_look_again(struct tevent_context *ev,
+			   struct tevent_timer *te,
+			   struct timeval now,
+			   void *private_data)
+{
+	struct csvd_ask *ask = private_data;
+
+	csvd_evaluate_soon(ask->v->csvd);
+}
+
+static void ask_proven(struct csvd_ask *ask)
+{
+	struct csvd_volume *v = ask->v;
+
+	DBG_NOTICE("volume %s: the guard of node %" PRIu32 " has shut it down, "
+		   "epoch %" PRIu64 " (%s); asked for %" PRIu64 " ms\n",
+		   v->name,
+		   ask->node,
+		   ask->epoch,
+		   ask->job->reason,
+		   guard_now() - ask->first);
+	v->proven_epoch = ask->epoch;
+}
+
+static void ask_done(struct tevent_context *ev,
+		     struct tevent_fd *fde,
+		     uint16_t flags,
+		     void *private_data)
+{
+	struct csvd_ask *ask = private_data;
+	struct ask_job *job = ask->job;
+	struct tevent_timer *te = NULL;
+
+	TALLOC_FREE(ask->fde);
+	ask->hopeful = job->error == 0 && (job->state == CSV_GUARD_HELD ||
+					   job->state == CSV_GUARD_SHUTTING);
+	if (job->error == 0 && job->state == CSV_GUARD_SHUT) {
+		ask_proven(ask);
+	} else {
+		DBG_INFO("volume %s: the guard of node %" PRIu32 " says %s%u\n",
+			 ask->v->name,
+			 ask->node,
+			 job->error != 0 ? strerror(job->error) : "state ",
+			 job->state);
+	}
+	ask->job = NULL;
+	ask_put(job);
+	te = tevent_add_timer(ev,
+			      ask,
+			      timeval_current_ofs(0, ASK_AGAIN_MS * 1000),
+			      ask_look_again,
+			      ask);
+	if (te == NULL) {
+		smb_panic("no memory");
+	}
+	csvd_evaluate_soon(ask->v->csvd);
+}
+
+static int ask_destructor(struct csvd_ask *ask)
+{
+	TALLOC_FREE(ask->fde);
+	if (ask->job != NULL) {
+		ask_put(ask->job);
+	}
+	return 0;
+}
+
+/* Where that guard is, as its csvd told or as our own configuration says. */
+static int ask_address(struct csvd_ask *ask, struct ask_job *job)
+{
+	struct csvd_context *csvd = ask->v->csvd;
+	const struct csvd_member *m = csvd_member_find(csvd, ask->node);
+
+	if (m == NULL) {
+		return ENXIO;
+	}
+	job->port = csvd->config->guard_port;
+	strlcpy(job->address, m->address, sizeof(job->address));
+	if (m->info != NULL && m->info->guard_port != 0 &&
+	    m->info->address.length < sizeof(job->address))
+	{
+		job->port = m->info->guard_port;
+		snprintf(job->address,
+			 sizeof(job->address),
+			 "%.*s",
+			 (int)m->info->address.length,
+			 (const char *)m->info->address.data);
+	}
+	return csvd_secret_psk(csvd, ask->node, job->psk, job->identity);
+}
+
+static int ask_thread_start(struct ask_job *job)
+{
+	pthread_attr_t attr;
+	pthread_t thread;
+	int ret;
+
+	pthread_attr_init(&attr);
+	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	ret = pthread_create(&thread, &attr, ask_thread, job);
+	pthread_attr_destroy(&attr);
+	return ret;
+}
+
+static int ask_start(struct csvd_ask *ask)
+{
+	struct ask_job *job = calloc(1, sizeof(*job));
+	int ret;
+
+	if (job == NULL) {
+		return ENOMEM;
+	}
+	job->references = 2;
+	job->epoch = ask->epoch;
+	job->node = ask->node;
+	job->done_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	strlcpy(job->name, ask->v->name, sizeof(job->name));
+	ret = job->done_fd == -1 ? errno : ask_address(ask, job);
+	if (ret == 0) {
+		ret = ask_thread_start(job);
+	}
+	if (ret != 0) {
+		job->references = 1;
+		ask_put(job);
+		return ret;
+	}
+	ask->job = job;
+	ask->last = guard_now();
+	ask->fde = tevent_add_fd(ask->v->csvd->ev,
+				 ask,
+				 job->done_fd,
+				 TEVENT_FD_READ,
+				 ask_done,
+				 ask);
+	return ask->fde != NULL ? 0 : ENOMEM;
+}
+
+static struct csvd_ask *ask_get(struct csvd_volume *v)
+{
+	if (v->ask != NULL && v->ask->epoch == v->rec->epoch &&
+	    v->ask->node == v->rec->owner)
+	{
+		return v->ask;
+	}
+	TALLOC_FREE(v->ask);
+	v->ask = talloc_zero(v, struct csvd_ask);
+	if (v->ask != NULL) {
+		v->ask->v = v;
+		v->ask->epoch = v->rec->epoch;
+		v->ask->node = v->rec->owner;
+		v->ask->first = guard_now();
+		v->ask->hopeful = true;
+		talloc_set_destructor(v->ask, ask_destructor);
+	}
+	return v->ask;
+}
+
+bool csvd_guard_ask(struct csvd_volume *v)
+{
+	struct csvd_ask *ask = ask_get(v);
+	bool dead = !timeval_is_zero(&v->free_since);
+	uint64_t now = guard_now();
+	uint64_t pause = ASK_LATER_MS;
+	bool patient;
+
+	if (ask == NULL) {
+		return false;
+	}
+	if (!dead) {
+		ask->dead = 0;
+	} else if (ask->dead == 0) {
+		ask->dead = now;
+	}
+	patient = !dead || now < ask->dead + ASK_PATIENCE_MS;
+	if (ask->hopeful && patient) {
+		pause = dead ? ASK_AGAIN_MS : ASK_ALIVE_MS;
+	}
+	if (ask->job == NULL && now >= ask->last + pause &&
+	    ask_start(ask) != 0)
+	{
+		ask->hopeful = false;
+	}
+	return ask->hopeful && patient;
+}
