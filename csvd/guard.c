@@ -500,7 +500,9 @@ static bool guard_may_end(struct guard *g)
 		return false;
 	}
 	for (i = 0; i < GUARD_SLOTS; i++) {
-		switch (g->page->slots[i].state) {
+		uint32_t state = g->page->slots[i].state;
+
+		switch (state) {
 		case GUARD_HELD:
 		case GUARD_SHUTTING:
 			return false;

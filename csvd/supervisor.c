@@ -95,7 +95,9 @@ static void supervisor_child(struct supervisor *s,
 /* A worker of a node that CTDB does not let work would only die again. */
 static bool supervisor_too_early(const struct supervisor *s)
 {
-	switch (s->page->reason) {
+	uint32_t reason = s->page->reason;
+
+	switch (reason) {
 	case GUARD_CTDBD_SILENT:
 	case GUARD_CTDBD_GONE:
 	case GUARD_INACTIVE:

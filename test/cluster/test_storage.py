@@ -145,7 +145,10 @@ def test_lun_dead_everywhere_is_init(bed, disk, volume):
             assert len(gave_up(node)) == lines[node] + 1
         assert smb.read(kept, 0, 4).status != 0
         disk.heal()
-        volume.move(bed.node(3))
+        # a start that met the dead device may still have to fail
+        proc.wait_until("it can be started", lambda: volume.sofs(
+            "volume", "move", "disk", "--to", 2, "--wait",
+            check=False).returncode == 0, 30, 0.5)
         volume.wait_active()
         assert smb.read(kept, 0, 4).status != 0
         again = smb.open("kept").must()
