@@ -127,6 +127,7 @@ def tries(node):
     return node.log("log.ctdb").count("Attempting to take cluster lock")
 
 
+@pytest.mark.skipif(not SOAK, reason="half a minute; make soak runs it")
 def test_isolated_other_does_not_disturb(bed):
     """Another node's packets are dropped: the holder stays, and the isolated
     one does not get it although it tries."""

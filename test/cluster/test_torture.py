@@ -24,12 +24,11 @@ REPORT = pathlib.Path(os.environ.get("SOFS_BUILD", samba.REPO / "build")) \
 QUICK = """smb2.create smb2.read smb2.rw smb2.streams smb2.getinfo
     smb2.setinfo smb2.rename smb2.delete-on-close-perms smb2.sharemode
     smb2.deny smb2.ea smb2.charset smb2.name-mangling smb2.lock
-    smb2.compound smb2.acls-with-sysacl
-    smb2.acls-ignore-sysacl""".split()
+    smb2.compound smb2.acls-ignore-sysacl""".split()
 # Most of these wait on purpose: for breaks, for delayed times, for handles
 # that expire.
 SLOW = """smb2.dir smb2.ioctl smb2.oplock smb2.lease smb2.timestamps smb2.notify
-    smb2.durable-open smb2.durable-v2-open""".split()
+    smb2.acls-with-sysacl smb2.durable-open smb2.durable-v2-open""".split()
 # The whole suite ends with a crash of smbtorture 4.25.0 in its first test.
 SPLIT = {"smb2.compound": """invalid1 invalid2 invalid3 invalid4 interim1
     interim2 interim3 compound-break compound-padding related2 related3
