@@ -311,7 +311,9 @@ static bool write_inline(struct serve_conn *conn,
 	ssize_t n;
 
 	if (vol->no_inline_write || io->flags != 0 ||
-	    (handle->file->how & (CSV_O_SYNC | CSV_O_APPEND))) {
+	    (handle->file->how & (CSV_O_SYNC | CSV_O_APPEND)) ||
+	    csv_local_is_stable_only(handle->file))
+	{
 		return false;
 	}
 	n = pwritev2(handle->fd, &iov, 1, (off_t)io->offset, RWF_NOWAIT);

@@ -23,6 +23,8 @@ int csv_local_fd(const struct csv_file *file);
  * after the write. Any thread, any identity; one system call.
  */
 bool csv_local_stable_only(struct csv_file *file);
+/* Did that say so before? No system call. */
+bool csv_local_is_stable_only(const struct csv_file *file);
 
 /*
  * In CSV_CRED_THREAD mode a thread keeps the identity of the last operation

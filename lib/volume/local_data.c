@@ -163,7 +163,8 @@ int local_pwrite(struct csv_file *file,
 {
 	struct local_file *f = local_file(file);
 	struct iovec iov = {.iov_base = (void *)buf, .iov_len = n};
-	int how = stable(f, flags) ? RWF_DSYNC : 0;
+	bool dsync = stable(f, flags) || csv_local_is_stable_only(file);
+	int how = dsync ? RWF_DSYNC : 0;
 	ssize_t ret;
 	int err = 0;
 
@@ -181,7 +182,7 @@ int local_pwrite(struct csv_file *file,
 		return errno;
 	}
 	*nwritten = (size_t)ret;
-	if (how != 0) {
+	if (dsync) {
 		err = local_still_up(f->fd);
 	} else if (csv_local_stable_only(file)) {
 		err = local_fsync_fd(f->lb, f->fd, true);

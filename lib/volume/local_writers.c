@@ -178,6 +178,13 @@ int local_writers_open(struct local_file *f)
 	return ret != 0 || !found ? ret : mark(f);
 }
 
+bool csv_local_is_stable_only(const struct csv_file *file)
+{
+	const struct local_file *f = (const struct local_file *)file;
+
+	return __atomic_load_n(&f->stable_only, __ATOMIC_RELAXED);
+}
+
 bool csv_local_stable_only(struct csv_file *file)
 {
 	struct local_file *f = local_file(file);
@@ -185,10 +192,8 @@ bool csv_local_stable_only(struct csv_file *file)
 	struct csv_writers w;
 	int ret;
 
-	if (!is_redirected(f) ||
-	    __atomic_load_n(&f->stable_only, __ATOMIC_RELAXED))
-	{
-		return f->stable_only;
+	if (!is_redirected(f) || csv_local_is_stable_only(file)) {
+		return is_redirected(f);
 	}
 	ret = read_mark(f, &w);
 	if (ret == 0 && w.pending != epoch &&
