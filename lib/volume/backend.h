@@ -29,6 +29,7 @@
 #ifndef _CSV_VOLUME_BACKEND_H_
 #define _CSV_VOLUME_BACKEND_H_
 
+#include <string.h>
 #include <talloc.h>
 #include <tevent.h>
 #include "csv_file.h"
@@ -238,6 +239,20 @@ static inline uint32_t csv_dirent_bytes(const struct csv_dirent *e)
 		}
 	}
 	return bytes;
+}
+
+/* Is this one of the names of its xattrs? */
+static inline bool csv_extra_has(const struct csv_extra *x, const char *name)
+{
+	const char *end = x->names + x->names_length;
+	const char *p = NULL;
+
+	for (p = x->names; p < end; p += strlen(p) + 1) {
+		if (strcmp(p, name) == 0) {
+			return true;
+		}
+	}
+	return false;
 }
 
 struct csv_backend {

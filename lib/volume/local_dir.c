@@ -54,20 +54,6 @@ static int still_answers(const struct listing *l)
 	return 0;
 }
 
-/* Is name one of those that listxattr(2) gave? */
-static bool has_name(const struct csv_extra *x, const char *name)
-{
-	const char *end = x->names + x->names_length;
-	const char *p = NULL;
-
-	for (p = x->names; p < end; p += strlen(p) + 1) {
-		if (strcmp(p, name) == 0) {
-			return true;
-		}
-	}
-	return false;
-}
-
 static void extra_value(struct csv_extra *x,
 			const char *path,
 			const char *name,
@@ -76,7 +62,7 @@ static void extra_value(struct csv_extra *x,
 	uint8_t buf[CSV_MAX_WANTED_VALUE];
 	ssize_t n;
 
-	if (!has_name(x, name)) {
+	if (!csv_extra_has(x, name)) {
 		return;
 	}
 	n = getxattr(path, name, buf, sizeof(buf));

@@ -352,19 +352,6 @@ static const struct csv_value *csv_extra_value(const struct csv_extra *extra,
 	return NULL;
 }
 
-static bool csv_extra_has(const struct csv_extra *extra, const char *name)
-{
-	const char *end = extra->names + extra->names_length;
-	const char *p = NULL;
-
-	for (p = extra->names; p < end; p += strlen(p) + 1) {
-		if (strcmp(p, name) == 0) {
-			return true;
-		}
-	}
-	return false;
-}
-
 /*
  * Of these kinds every user sees all names, so what the user does not have
  * root has not either; and what a user may read root may.
