@@ -550,16 +550,8 @@ static void guard_round(struct guard *g)
 static void guard_prepare(struct guard *g)
 {
 	const struct sched_param sched = {.sched_priority = 1};
-	sigset_t none;
 
-	prctl(PR_SET_NAME, "csvd-guard");
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-	signal(SIGTERM, SIG_IGN);
-	signal(SIGINT, SIG_IGN);
-	signal(SIGHUP, SIG_IGN);
-	signal(SIGUSR1, SIG_IGN);
-	signal(SIGPIPE, SIG_IGN);
+	guard_process_begin("csvd-guard");
 	/* as good as the system allows; none of it is needed to be right */
 	(void)sched_setscheduler(0, SCHED_RR | SCHED_RESET_ON_FORK, &sched);
 	(void)mlockall(MCL_CURRENT | MCL_FUTURE);

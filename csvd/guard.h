@@ -90,6 +90,14 @@ bool guard_page_secrets(struct guard_page *page,
 			char address[64],
 			struct guard_secret secrets[2]);
 
+/*
+ * A process that only its own judgement ends, and SIGKILL: its name, and
+ * signals of a daemon's end and of its terminal ignored, none blocked.
+ */
+void guard_process_begin(const char *name);
+/* A thread that nobody waits for. 0 or errno. */
+int guard_thread_start(void *(*fn)(void *private_data), void *private_data);
+
 /* The guard's main(); fd: its line to the worker. Does not return. */
 void guard_run(struct guard_page *page, int fd) _NORETURN_;
 /* The answerer's main(). Does not return. */

@@ -6,8 +6,6 @@
  */
 #include "includes.h"
 #include <poll.h>
-#include <pthread.h>
-#include <sys/prctl.h>
 #include "csvd/guard.h"
 #include "csvd/guard_wire.h"
 #include "gen_ndr/ndr_csv.h"
@@ -134,8 +132,6 @@ static void *answer_thread(void *private_data)
 
 static void answer_accept(int listener)
 {
-	pthread_attr_t attr;
-	pthread_t thread;
 	int fd;
 
 	fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
@@ -147,17 +143,10 @@ static void answer_accept(int listener)
 		return;
 	}
 	answer_threads++;
-	pthread_attr_init(&attr);
-	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	if (pthread_create(&thread,
-			   &attr,
-			   answer_thread,
-			   (void *)(intptr_t)fd) != 0)
-	{
+	if (guard_thread_start(answer_thread, (void *)(intptr_t)fd) != 0) {
 		answer_threads--;
 		close(fd);
 	}
-	pthread_attr_destroy(&attr);
 }
 
 /* Listening, or trying to: the address is known when a worker has run. */
@@ -193,16 +182,8 @@ void guard_answer_run(struct guard_page *page)
 	pid_t parent = getppid();
 	int listener = -1;
 	bool said = false;
-	sigset_t none;
 
-	prctl(PR_SET_NAME, "csvd-answer");
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-	signal(SIGTERM, SIG_IGN);
-	signal(SIGINT, SIG_IGN);
-	signal(SIGHUP, SIG_IGN);
-	signal(SIGUSR1, SIG_IGN);
-	signal(SIGPIPE, SIG_IGN);
+	guard_process_begin("csvd-answer");
 	answer_page = page;
 	/* ends with the supervisor and the guard; alone, nobody needs it */
 	while (getppid() == parent ||

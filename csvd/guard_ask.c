@@ -5,7 +5,6 @@
  * references; who comes last frees it.
  */
 #include "csvd/guard_ask.h"
-#include <pthread.h>
 #include <sys/eventfd.h>
 #include "csvd/guard.h"
 #include "csvd/guard_wire.h"
@@ -230,19 +229,6 @@ static int ask_address(struct csvd_ask *ask, struct ask_job *job)
 	return csvd_secret_psk(csvd, ask->node, job->psk, job->identity);
 }
 
-static int ask_thread_start(struct ask_job *job)
-{
-	pthread_attr_t attr;
-	pthread_t thread;
-	int ret;
-
-	pthread_attr_init(&attr);
-	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	ret = pthread_create(&thread, &attr, ask_thread, job);
-	pthread_attr_destroy(&attr);
-	return ret;
-}
-
 static int ask_start(struct csvd_ask *ask)
 {
 	struct ask_job *job = calloc(1, sizeof(*job));
@@ -258,7 +244,7 @@ static int ask_start(struct csvd_ask *ask)
 	strlcpy(job->name, ask->v->name, sizeof(job->name));
 	ret = job->done_fd == -1 ? errno : ask_address(ask, job);
 	if (ret == 0) {
-		ret = ask_thread_start(job);
+		ret = guard_thread_start(ask_thread, job);
 	}
 	if (ret != 0) {
 		job->references = 1;

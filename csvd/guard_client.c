@@ -5,7 +5,6 @@
 #include "csvd/guard_client.h"
 #include <mntent.h>
 #include <poll.h>
-#include <pthread.h>
 #include "csvd/guard.h"
 #include "csvd/members.h"
 #include "csvd/secret.h"
@@ -27,15 +26,7 @@ static void *client_pulse(void *private_data)
 
 int csvd_guard_start(struct guard_page *page)
 {
-	pthread_attr_t attr;
-	pthread_t thread;
-	int ret;
-
-	pthread_attr_init(&attr);
-	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	ret = pthread_create(&thread, &attr, client_pulse, page);
-	pthread_attr_destroy(&attr);
-	return ret;
+	return guard_thread_start(client_pulse, page);
 }
 
 void csvd_guard_reached(struct csvd_context *csvd)
