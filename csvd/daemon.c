@@ -152,9 +152,12 @@ static int daemon_worker(const struct csvd_lines *lines)
 	int ret;
 
 	/* before anything that may wait for ctdbd */
-	if (csvd_guard_start(lines->page) != 0 ||
-	    !lp_load_global(get_dyn_CONFIGFILE()))
-	{
+	ret = csvd_guard_start(lines->page);
+	if (ret != 0) {
+		DBG_ERR("no thread for the guard: %s\n", strerror(ret));
+		return 1;
+	}
+	if (!lp_load_global(get_dyn_CONFIGFILE())) {
 		DBG_ERR("cannot read %s\n", get_dyn_CONFIGFILE());
 		return 1;
 	}
