@@ -34,12 +34,6 @@ void quorum_stay_in_memory(void)
 	(void)mlockall(MCL_CURRENT | MCL_FUTURE);
 }
 
-char *quorum_socket_path(TALLOC_CTX *mem_ctx,
-			 const struct quorum_config *config)
-{
-	return talloc_asprintf(mem_ctx, "%s/quorum.sock", config->run_dir);
-}
-
 /* Is it an address of this machine? */
 static bool config_is_local(const char *address)
 {

@@ -119,20 +119,31 @@ struct quorum_link *quorum_link_node(TALLOC_CTX *mem_ctx,
 	return link;
 }
 
+int quorum_local_socket(const struct quorum_config *config,
+			struct sockaddr_un *sun)
+{
+	int n;
+
+	*sun = (struct sockaddr_un){.sun_family = AF_UNIX};
+	n = snprintf(sun->sun_path,
+		     sizeof(sun->sun_path),
+		     "%s/quorum.sock",
+		     config->run_dir);
+	if (n < 0 || (size_t)n >= sizeof(sun->sun_path)) {
+		errno = ENAMETOOLONG;
+		return -1;
+	}
+	return socket(AF_UNIX,
+		      SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK,
+		      0);
+}
+
 struct quorum_link *quorum_link_local(TALLOC_CTX *mem_ctx,
 				      const struct quorum_config *config)
 {
-	struct sockaddr_un sun = {.sun_family = AF_UNIX};
-	int fd, n;
+	struct sockaddr_un sun;
+	int fd = quorum_local_socket(config, &sun);
 
-	n = snprintf(sun.sun_path,
-		     sizeof(sun.sun_path),
-		     "%s/quorum.sock",
-		     config->run_dir);
-	if (n < 0 || (size_t)n >= sizeof(sun.sun_path)) {
-		return NULL;
-	}
-	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd == -1) {
 		return NULL;
 	}

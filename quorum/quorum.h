@@ -10,6 +10,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/un.h>
 #include <talloc.h>
 #include <unistd.h>
 #include "lib/quorum/lease.h"
@@ -36,9 +37,10 @@ struct quorum_config {
    address can be bound, as ctdbd does. 0 or errno, said on stderr. */
 int quorum_config_load(struct quorum_config *config);
 
-/* The voter's socket for its own node. */
-char *quorum_socket_path(TALLOC_CTX *mem_ctx,
-			 const struct quorum_config *config);
+/* A socket for the voter of the own node, and its address to bind or connect
+   to. The descriptor, or -1 and errno. */
+int quorum_local_socket(const struct quorum_config *config,
+			struct sockaddr_un *sun);
 
 /* Milliseconds of CLOCK_BOOTTIME. */
 uint64_t quorum_now(void);

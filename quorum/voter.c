@@ -401,18 +401,9 @@ static void voter_turn(struct voter *v)
 /* Only root reaches it: by its directory's mode, and its own. */
 static int voter_listen_local(const struct quorum_config *config)
 {
-	struct sockaddr_un sun = {.sun_family = AF_UNIX};
-	int fd, n;
+	struct sockaddr_un sun;
+	int fd = quorum_local_socket(config, &sun);
 
-	n = snprintf(sun.sun_path,
-		     sizeof(sun.sun_path),
-		     "%s/quorum.sock",
-		     config->run_dir);
-	if (n < 0 || (size_t)n >= sizeof(sun.sun_path)) {
-		errno = ENAMETOOLONG;
-		return -1;
-	}
-	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd == -1) {
 		return -1;
 	}
