@@ -11,6 +11,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 # pylint: disable=wrong-import-position
 from bed import Bed, BedError, remains  # noqa: E402
+from drive import Volume                # noqa: E402
 
 
 @pytest.hookimpl(hookwrapper=True, tryfirst=True)
@@ -72,6 +73,15 @@ def bed(bed_keeper, request):
             capture = request.config.pluginmanager.getplugin("capturemanager")
             with capture.global_and_fixture_disabled():
                 input(f"bed {the_bed.id} is kept until you press Enter")
+
+
+@pytest.fixture(name="volume")
+def _volume(bed):
+    """vol1, Active, owned by node1, with the share vms; after the test too
+    only its owner has it mounted, no other smbd has anything of it open."""
+    volume = Volume(bed).ready()
+    yield volume
+    volume.check_serving()
 
 
 @pytest.fixture

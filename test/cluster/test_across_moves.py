@@ -5,22 +5,11 @@ streams, listings, server-side copies, byte-range locks, and waiting."""
 import signal
 import time
 
-import pytest
-
 from bed import faults, proc
-from drive import Running, Session, Stream, Volume
+from drive import Running, Session, Stream
 
 PAUSE_S = 60
 CSVD_PORT = 4450
-
-
-@pytest.fixture(name="volume")
-def _volume(bed):
-    """vol1, Active, owned by node1, with the share vms; after the test too
-    only its owner has it mounted, no other smbd has anything of it open."""
-    volume = Volume(bed).ready()
-    yield volume
-    volume.check_serving()
 
 
 def test_operations_across_moves(bed, volume):

@@ -5,7 +5,7 @@ end. Clients notice nothing, or a planned move."""
 import pytest
 
 from bed import proc
-from drive import Stream, Volume
+from drive import Stream
 
 COUNTING_AGENT = """#!/bin/sh
 echo "$1" >>/shared/ocf/calls
@@ -13,15 +13,6 @@ OCF_ROOT=/usr/lib/ocf
 export OCF_ROOT
 exec /usr/lib/ocf/resource.d/heartbeat/Filesystem "$@"
 """
-
-
-@pytest.fixture(name="volume")
-def _volume(bed):
-    """vol1, Active, owned by node1, with the share vms; after the test too
-    only its owner has it mounted, no other smbd has anything of it open."""
-    volume = Volume(bed).ready()
-    yield volume
-    volume.check_serving()
 
 
 def signal_csvd(node, name):

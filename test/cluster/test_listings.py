@@ -24,12 +24,7 @@ def listing(bed, node, share, user="alice", mask="*"):
 @pytest.fixture(name="volume")
 def _volume(bed):
     """The volume, owned by node1."""
-    volume = Volume(bed)
-    if not volume.declared():
-        volume.add(preferred=(0, 2, 1))
-    volume.wait_active()
-    if volume.owner() != bed.node(1):
-        volume.move(bed.node(1))
+    volume = Volume(bed).placed()
     yield volume
     for name in ("listed", "listed2", "hiding"):
         if name in bed.shares():

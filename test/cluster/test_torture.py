@@ -98,12 +98,7 @@ def _table():
 @pytest.fixture(name="shares")
 def _shares(bed):
     """(address, share) of stock Samba on the owner, and of csv elsewhere."""
-    volume = Volume(bed)
-    if not volume.declared():
-        volume.add(preferred=(0, 2, 1))
-    volume.wait_active()
-    if volume.owner() != bed.node(1):
-        volume.move(bed.node(1))
+    volume = Volume(bed).placed()
     plain = {"continuous availability": "no"}
     volume.make_share("tcsv", "torture-csv", **plain)
     volume.make_share("tstock", "torture-stock", **{

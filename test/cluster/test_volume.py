@@ -9,20 +9,11 @@ import pytest
 
 from bed import checks, faults, proc
 from bed.lun import shut_down
-from drive import Stream, Volume
+from drive import Stream
 
 SOAK = bool(os.environ.get("SOFS_SOAK"))
 RUNS = 5
 MOVE_MS, DEATH_MS = 1000, 5000
-
-
-@pytest.fixture(name="volume")
-def _volume(bed):
-    """vol1, Active, owned by node1, with the share vms; after the test too
-    only its owner has it mounted, no other smbd has anything of it open."""
-    volume = Volume(bed).ready()
-    yield volume
-    volume.check_serving()
 
 
 def judge_gaps(gaps, limit_ms):

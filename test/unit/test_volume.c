@@ -189,14 +189,28 @@ static struct csv_handle *open_ok(struct fixture *f,
 	return h;
 }
 
-static void write_ok(struct csv_handle *h, const char *text, int64_t offset)
+static void write_with(struct csv_handle *h,
+		       const char *text,
+		       int64_t offset,
+		       uint32_t flags)
 {
 	size_t n = 0;
 
-	assert_int_equal(
-		csv_pwrite(h, text, strlen(text), offset, CSV_F_STABLE, &n),
-		0);
+	assert_int_equal(csv_pwrite(h, text, strlen(text), offset, flags, &n),
+			 0);
 	assert_int_equal(n, strlen(text));
+}
+
+static void write_ok(struct csv_handle *h, const char *text, int64_t offset)
+{
+	write_with(h, text, offset, CSV_F_STABLE);
+}
+
+static void write_unstable(struct csv_handle *h,
+			   const char *text,
+			   int64_t offset)
+{
+	write_with(h, text, offset, 0);
 }
 
 static void read_is(struct csv_handle *h, const char *text, int64_t offset)
@@ -311,16 +325,6 @@ static void test_stable_write_survives_a_power_cut(void **state)
 	read_is(h, "on the disk", 0);
 	write_ok(h, " again", 11);
 	read_is(h, "on the disk again", 0);
-}
-
-static void write_unstable(struct csv_handle *h,
-			   const char *text,
-			   int64_t offset)
-{
-	size_t n = 0;
-
-	assert_int_equal(csv_pwrite(h, text, strlen(text), offset, 0, &n), 0);
-	assert_int_equal(n, strlen(text));
 }
 
 /* Of what was acknowledged the last write counts. */

@@ -36,14 +36,18 @@ class Volume:
         self.wait_active()
         return self
 
-    def ready(self, share="vms"):
-        """Declared, Active, owned by node1, with a share."""
+    def placed(self):
+        """Declared, Active, owned by node1."""
         if not self.declared():
             self.add(preferred=(0, 2, 1), wait_limit=120)
         self.wait_active()
         if self.owner() != self.bed.node(1):
             self.move(self.bed.node(1))
-        self.make_share(share)
+        return self
+
+    def ready(self, share="vms"):
+        """The same with a share."""
+        self.placed().make_share(share)
         self.check(self.bed.node(1))
         return self
 
