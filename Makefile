@@ -26,8 +26,10 @@ else
 SAMBA = $(shell samba/build --where)
 endif
 
-# Two makes in one build directory take turns.
+# Two makes in one build directory take turns. Samba's waf takes its number of
+# jobs from MAKEFLAGS.
 WAF = cd '$(BUILD)' && flock .lock env PYTHONHASHSEED=1 WAF_MAKE=1 \
+	MAKEFLAGS=-j$(shell nproc) \
 	PYTHONDONTWRITEBYTECODE=1 $(PYTHON) $(SAMBA)/src/buildtools/bin/waf
 # What tests, demo and bench are told about the build.
 WITH = SOFS_SAMBA='$(SAMBA)' SOFS_SAMBA_PREFIX='$(SAMBA)/prefix' \
