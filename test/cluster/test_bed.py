@@ -12,6 +12,8 @@ import pytest
 from bed import Bed, BedError, checks, faults, fence, lun, proc, remains
 from drive import Volume
 
+pytestmark = pytest.mark.patient
+
 HERE = pathlib.Path(__file__).resolve().parent
 
 
