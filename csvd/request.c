@@ -292,6 +292,13 @@ static int request_volume_add(struct request *r)
 				    "there is a volume %s already",
 				    request_string(r, "name"));
 	}
+	if (ret == EBUSY) {
+		return request_fail(r,
+				    ret,
+				    "the last owner of a volume %s has not let "
+				    "go of it",
+				    request_string(r, "name"));
+	}
 	if (ret != 0) {
 		return request_fail(r,
 				    ret,
@@ -430,7 +437,7 @@ static json_t *request_counters(struct request *r, struct csvd_volume *v)
 {
 	struct csv_serve_counters c = {};
 
-	if (!v->served ||
+	if (r->csvd->serve == NULL ||
 	    csv_serve_counters(r->csvd->serve, v->name, &c) != 0)
 	{
 		return json_null();

@@ -299,7 +299,48 @@ static void cmd_drain(struct csv_serve *serve, void *p)
 	serve_volume_check(vol);
 }
 
-/* Nothing of the volume is left: forget it. */
+static void add_counters(struct csv_serve_counters *sum,
+			 const struct csv_serve_counters *c)
+{
+	sum->requests += c->requests;
+	sum->read_bytes += c->read_bytes;
+	sum->write_bytes += c->write_bytes;
+	sum->inline_requests += c->inline_requests;
+}
+
+static struct serve_past *past_find(struct csv_serve *serve, const char *name)
+{
+	struct serve_past *past = NULL;
+
+	for (past = serve->pasts; past != NULL; past = past->next) {
+		if (strcmp(past->name, name) == 0) {
+			break;
+		}
+	}
+	return past;
+}
+
+/* Without memory these numbers are lost, nothing else. */
+static void past_add(struct csv_serve *serve, const struct serve_volume *vol)
+{
+	struct serve_past *past = past_find(serve, vol->name);
+
+	if (past == NULL) {
+		past = talloc_zero(serve, struct serve_past);
+		if (past == NULL) {
+			return;
+		}
+		past->name = talloc_strdup(past, vol->name);
+		if (past->name == NULL) {
+			TALLOC_FREE(past);
+			return;
+		}
+		DLIST_ADD(serve->pasts, past);
+	}
+	add_counters(&past->counters, &vol->counters);
+}
+
+/* Nothing of the volume is left: forget all but what it has counted. */
 static void cmd_remove(struct csv_serve *serve, void *p)
 {
 	struct serve_volume *vol = p;
@@ -313,6 +354,7 @@ static void cmd_remove(struct csv_serve *serve, void *p)
 			}
 		}
 	}
+	past_add(serve, vol);
 	DLIST_REMOVE(serve->volumes, vol);
 }
 
@@ -390,10 +432,7 @@ static void count_volume(struct csv_serve *serve,
 	unsigned i;
 
 	c->handles += vol->handles;
-	c->requests += vol->counters.requests;
-	c->read_bytes += vol->counters.read_bytes;
-	c->write_bytes += vol->counters.write_bytes;
-	c->inline_requests += vol->counters.inline_requests;
+	add_counters(c, &vol->counters);
 	for (conn = serve->conns; conn != NULL; conn = conn->next) {
 		for (i = 0; i < SERVE_ATTACHMENTS; i++) {
 			if (!conn->dead && conn->attachments[i].vol == vol) {
@@ -408,12 +447,20 @@ static void cmd_counters(struct csv_serve *serve, void *p)
 	struct counters_args *args = p;
 	struct csv_serve_counters *c = args->counters;
 	struct serve_volume *vol = NULL;
+	struct serve_past *past = NULL;
 
 	memset(c, 0, sizeof(*c));
 	for (vol = serve->volumes; vol != NULL; vol = vol->next) {
 		if (args->volume == NULL ||
 		    strcmp(vol->name, args->volume) == 0) {
 			count_volume(serve, vol, c);
+			args->ret = 0;
+		}
+	}
+	for (past = serve->pasts; past != NULL; past = past->next) {
+		if (args->volume == NULL ||
+		    strcmp(past->name, args->volume) == 0) {
+			add_counters(c, &past->counters);
 			args->ret = 0;
 		}
 	}

@@ -66,11 +66,12 @@ int csv_serve_sweep(struct csv_serve *serve,
 		    const char *volume,
 		    unsigned *removed);
 
+/* Of a volume: now connected and open, served since the process began. */
 struct csv_serve_counters {
 	uint64_t connections, handles, requests, read_bytes, write_bytes;
 	uint64_t inline_requests, refused_connections;
 };
-/* volume NULL: all together. ENOENT. */
+/* volume NULL: all together. ENOENT: never served. */
 int csv_serve_counters(struct csv_serve *serve,
 		       const char *volume,
 		       struct csv_serve_counters *counters);

@@ -82,6 +82,13 @@ struct serve_volume {
 	struct csv_serve_counters counters;
 };
 
+/* What was served of a volume by the ownerships that are over. */
+struct serve_past {
+	struct serve_past *prev, *next;
+	char *name;
+	struct csv_serve_counters counters;
+};
+
 struct serve_cred {
 	unsigned refs;
 	struct csv_cred cred; /* groups: child */
@@ -231,6 +238,7 @@ struct csv_serve {
 	unsigned num_conns;
 	unsigned num_new;
 	struct serve_volume *volumes;
+	struct serve_past *pasts;
 	struct csv_serve_counters counters;
 	struct serve_refusal refusals[32];
 	struct serve_out *batches; /* unused ones */

@@ -811,6 +811,40 @@ static void traces_decide(void **state)
 	assert_int_equal(do_mkdir(f->b, true), EEXIST);
 }
 
+/* What an owner has served is known when it is the owner no more. */
+static void counters_outlive_an_ownership(void **state)
+{
+	struct fixture *f = *state;
+	struct csv_serve_counters c;
+	char data[300] = {};
+	unsigned epoch;
+	size_t n;
+
+	for (epoch = 2; epoch < 4; epoch++) {
+		assert_int_equal(
+			f->b->ops->pwrite(f->f, data, sizeof(data), 0, 0, &n),
+			0);
+		TALLOC_FREE(f->f);
+		TALLOC_FREE(f->b);
+		assert_int_equal(csv_serve_stop(f->bed.serve, "vol", 5000),
+				 0);
+		assert_int_equal(
+			csv_serve_counters(f->bed.serve, "vol", &c), 0);
+		assert_int_equal(c.write_bytes, (epoch - 1) * sizeof(data));
+		assert_int_equal(c.handles, 0);
+		assert_int_equal(csv_serve_start(f->bed.serve,
+						 "vol",
+						 f->rootfd,
+						 epoch),
+				 0);
+		assert_int_equal(
+			wirebed_remote(&f->bed, f, f->ev, epoch, &f->b), 0);
+		assert_int_equal(open_file(f), 0);
+	}
+	assert_int_equal(csv_serve_counters(f->bed.serve, "other", &c),
+			 ENOENT);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 #define TEST_FORK(name) \
 	cmocka_unit_test_setup_teardown(name, setup_fork, teardown)
@@ -826,6 +860,7 @@ int main(void)
 		TEST(slow_disk_is_not_silence),
 		TEST(cancelled_reads_touch_nothing),
 		TEST(credits_hold),
+		TEST(counters_outlive_an_ownership),
 		TEST(sync_defers_callbacks),
 		TEST(other_event_context),
 		TEST(stop_drains),
