@@ -141,13 +141,15 @@ static void client_record_link(struct smb3_client *client)
 	double down = timeval_elapsed(&client->lost_since) * 1000.0;
 	const char *address = client->opts->addresses[client->address];
 
-	json_array_append_new(
-		client->stats.links,
-		json_pack("{s:s, s:f, s:f, s:i}",
-			  "address", address,
-			  "down_ms", down,
-			  "open_ms", timeval_elapsed(&link->opened) * 1000.0,
-			  "attempts", (int)client->attempts + 1));
+	link->report = json_pack(
+		"{s:s, s:f, s:f, s:i, s:I, s:I}",
+		"address", address,
+		"down_ms", down,
+		"open_ms", timeval_elapsed(&link->opened) * 1000.0,
+		"attempts", (int)client->attempts + 1,
+		"read_bytes", (json_int_t)0,
+		"written_bytes", (json_int_t)0);
+	json_array_append_new(client->stats.links, link->report);
 	if (client->ever_up) {
 		client->stats.reconnects += 1;
 	}

@@ -96,6 +96,7 @@ struct smb3_link {
 	struct tevent_req *echo_req;
 	struct tevent_req *break_req;
 	struct tevent_timer *echo_timer;
+	json_t *report;			/* its object in the report, borrowed */
 };
 
 enum smb3_client_state {

@@ -318,6 +318,7 @@ static void stream_verify_elsewhere(struct stream *s)
 			     s->ctx->verify_addresses, nt_errstr(status));
 	}
 	verify_report(s->report, "other_blocks", &result);
+	report_client(s->report, "other_", other);
 	if (handle != NULL) {
 		smb3_close(handle);
 	}

@@ -14,7 +14,7 @@ import pytest
 from bed import checks, faults, proc
 from bed.fence import lun_mounts
 from bed.samba import BUILD
-from drive import Stream, Volume
+from drive import Stream, Volume, accounted
 
 SOAK = bool(os.environ.get("SOFS_SOAK"))
 LIMIT_MS = 8000
@@ -143,9 +143,9 @@ def _volume(bed):
         proc.wait_until("vol1 is free", lambda:
                         not checks.mounts(bed, "vol1"), 20)
     volume.add("--options", "wsync,nouuid", preferred=(0, 2, 1))
-    volume.ready()
-    yield volume
-    bed.reset()
+    with accounted(volume.ready()):
+        yield volume
+        bed.reset()
     volume.remove()
 
 

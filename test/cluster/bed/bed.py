@@ -26,6 +26,8 @@ class Bed:
     def __init__(self, directory):
         self.dir = pathlib.Path(directory)
         self._keeper = None
+        self.moved = []             # what clients moved (moved.py)
+        self.share_volumes = {}     # which volume a share is on
         self.reload()
 
     def reload(self):
@@ -286,6 +288,7 @@ class Bed:
                                           for key, value in params.items()])
         node.run("sh", "-c", f"cat >/tmp/share && net conf import /tmp/share "
                  f"'{name}'", data=text)
+        self.share_volumes[name] = params.get("csv:volume")
         self.reload_smbd()
 
     def unshare(self, name, node=None):

@@ -8,7 +8,7 @@ import subprocess
 import threading
 import time
 
-from bed import proc
+from bed import moved, proc
 from bed.errors import BedError
 from bed.samba import USERS
 
@@ -23,6 +23,7 @@ class Running:
                  options=(), ready_s=30):
         addresses = [getattr(node, "address", node) for node in nodes]
         self.client, self.mode, self.report = client, mode, None
+        self._share = share
         self._path = client.dir / f"{mode}-{os.getpid()}-{id(self):x}.json"
         self._argv = ["smb3client", mode, f"//SOFS/{share}/{path}",
                       "--addresses", ",".join(addresses), "--user", user,
@@ -88,6 +89,8 @@ class Running:
     def kill(self):
         """The client dies at once; no report."""
         if self._child is not None and self._child.poll() is None:
+            self.client.bed.moved.append(
+                moved.Moved(self._share, None, whole=False))
             self._child.kill()
             self._child.wait()
 
@@ -109,6 +112,7 @@ class Running:
                            "report: " + self._errors.decode(errors="replace"))
         self.report = json.loads(self._path.read_text("utf-8"))
         self.report["exit_code"] = self._child.returncode
+        self.client.bed.moved += moved.of_report(self._share, self.report)
         return self.report
 
     def event(self, name):
