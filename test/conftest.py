@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Options of all tests, which pytest takes from here only, and their order."""
 
+import os
+
 import pytest
 
 import beside as side
@@ -13,6 +15,12 @@ def pytest_addoption(parser):
     parser.addoption("--samba", help="Samba prefix")
     parser.addoption("--keep-bed", action="store_true",
                      help="on a failure leave the bed running until Enter")
+
+
+def pytest_configure(config):
+    """--samba holds for whatever makes a bed."""
+    if config.getoption("--samba", None):
+        os.environ["SOFS_SAMBA_PREFIX"] = config.getoption("--samba")
 
 
 @pytest.hookimpl(trylast=True)

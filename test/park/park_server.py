@@ -5,12 +5,16 @@ Both share one directory, so that one client's plain share gets in the way of
 another's parked one. smbd runs in a mount namespace of its own, where its
 module directory has park_test in it.
 """
+import atexit
+import functools
 import json
 import os
 import pathlib
+import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -75,8 +79,12 @@ CONF = """
 """
 
 
-def compile_module(target):
-    """As Samba compiles its own modules."""
+@functools.cache
+def compiled_module():
+    """Compiled as Samba compiles its own modules, once for all servers."""
+    where = tempfile.mkdtemp(prefix="park-")
+    atexit.register(shutil.rmtree, where, ignore_errors=True)
+    target = pathlib.Path(where) / "park_test.so"
     database = SRC / "bin/default/compile_commands.json"
     for entry in json.loads(database.read_text()):
         if entry["file"].endswith("source3/modules/vfs_commit.c"):
@@ -88,6 +96,7 @@ def compile_module(target):
                     f"-I{HERE.parents[1]}/include", "-o", target,
                     HERE / "vfs_park_test.c"],
                    check=True, cwd=entry["directory"])
+    return target
 
 
 def free_port():
@@ -111,7 +120,7 @@ class Server:
         for module in (PREFIX / "lib/vfs").glob("*.so"):
             (top / "vfs" / module.name).symlink_to(top / "real" / module.name)
         (top / "real").mkdir()
-        compile_module(top / "vfs" / "park_test.so")
+        shutil.copy(compiled_module(), top / "vfs")
         subprocess.run([PREFIX / "bin/smbpasswd", "-c", self.conf, "-s", "-a",
                         "root"], input=b"secret\nsecret\n", check=True,
                        stdout=subprocess.DEVNULL)
