@@ -11,6 +11,7 @@
 #include "lib/util/pidfile.h"
 #include "lib/param/param.h"
 #include "cluster_support.h"
+#include "csvd/agents.h"
 #include "csvd/config.h"
 #include "csvd/control.h"
 #include "csvd/guard.h"
@@ -330,6 +331,7 @@ static struct guard_page *daemon_guard(const struct csvd_config *config)
 	};
 	page->port = config->guard_port;
 	strlcpy(page->ctdbd, lp_ctdbd_socket(), sizeof(page->ctdbd));
+	strlcpy(page->socket, config->socket_path, sizeof(page->socket));
 	if (config->watchdog != NULL) {
 		strlcpy(page->watchdog,
 			config->watchdog,
@@ -369,6 +371,7 @@ int main(int argc, const char **argv)
 		return 1;
 	}
 	daemon_ignore_early();
+	csvd_agents_adopt(page, page->socket);
 	ret = csvd_supervisor_run(page, daemon_worker);
 	pidfile = talloc_strdup(frame, config->socket_path);
 	strrchr(pidfile, '/')[0] = '\0';

@@ -149,6 +149,8 @@ struct tevent_req *csvd_fence_send(TALLOC_CTX *mem_ctx,
 			       "%s/%s",
 			       csvd->config->fence_dir,
 			       state->agent);
+	params.page = csvd->page;
+	params.volume = v->name;
 	params.path = path;
 	params.argv = (const char *[]){path, NULL};
 	params.env = env;
