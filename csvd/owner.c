@@ -241,6 +241,10 @@ static void owner_free(struct csvd_volume *v)
 		csvd_volume_reason(v, "%s", csvd_quorum_missing(v->csvd));
 		return;
 	}
+	if (!csvd_quorum_in_view(v->csvd)) {
+		csvd_volume_reason(v, CSVD_NO_MAJORITY);
+		return;
+	}
 	rank = owner_rank(v, &num);
 	if (num == 0) {
 		owner_nobody(v);
@@ -309,9 +313,13 @@ static void owner_not_here(struct csvd_volume *v)
 /* The record names us, but we do not serve: csvd or the node was restarted. */
 static void owner_back(struct csvd_volume *v)
 {
+	struct timeval now = timeval_current();
 	uint64_t epoch = v->rec->epoch;
 	int ret;
 
+	if (timeval_compare(&now, &v->retry_at) < 0) {
+		return;
+	}
 	if (v->rec->incarnation == v->csvd->incarnation) {
 		if (!v->resumed) {
 			v->resumed = true;
@@ -319,7 +327,7 @@ static void owner_back(struct csvd_volume *v)
 		}
 		return;
 	}
-	if (!v->swept) {
+	if (!v->swept || !csvd_quorum_in_view(v->csvd)) {
 		return;
 	}
 	/* the boot that owned it is over, and its mounts with it */

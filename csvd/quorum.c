@@ -3,20 +3,31 @@
  * The cluster lock, and elections that do not wait.
  */
 #include "csvd/quorum.h"
+#include "csvd/guard.h"
+#include "csvd/members.h"
 #include "ctdbd_conn.h"
 #include "lib/messages_ctdb.h"
 #include "ctdb/include/ctdb_protocol.h"
 
+/* Two broadcasts of a leader and a half. */
+#define QUORUM_LEADER_MS 2500
+
 struct csvd_quorum {
 	struct csvd_context *csvd;
 	uint32_t leader; /* CSVD_NO_NODE: not known */
+	uint64_t heard;  /* guard_now(): it said so */
 	char *lock; /* as ctdb.conf says; empty: none */
 };
+
+static bool quorum_required(void)
+{
+	return lp_parm_bool(GLOBAL_SECTION_SNUM, "csv", "require quorum", true);
+}
 
 /* What ctdb.conf says of a lock, as ctdbd runs with it. */
 static const char *quorum_judge(const char *lock)
 {
-	if (!lp_parm_bool(GLOBAL_SECTION_SNUM, "csv", "require quorum", true)) {
+	if (!quorum_required()) {
 		return NULL;
 	}
 	if (lock[0] == '\0') {
@@ -77,6 +88,7 @@ static int quorum_leader(struct tevent_context *ev,
 	if (msglen == sizeof(pnn)) {
 		memcpy(&pnn, msg, sizeof(pnn)); /* CTDB: in host order */
 		q->leader = pnn;
+		q->heard = guard_now();
 	}
 	return 0;
 }
@@ -110,6 +122,36 @@ const char *csvd_quorum_missing(struct csvd_context *csvd)
 {
 	return csvd->quorum != NULL ? quorum_judge(csvd->quorum->lock)
 				    : "CTDB was not asked yet";
+}
+
+/* One of the members that we see leads the cluster. */
+static bool quorum_led(struct csvd_context *csvd)
+{
+	const struct csvd_quorum *q = csvd->quorum;
+
+	return q != NULL && q->leader != CSVD_NO_NODE &&
+	       guard_now() <= q->heard + QUORUM_LEADER_MS &&
+	       !csvd_member_dead(csvd, q->leader);
+}
+
+bool csvd_quorum_in_view(struct csvd_context *csvd)
+{
+	const struct csvd_member *m = NULL;
+	bool settled = true;
+	uint32_t alive = 0;
+
+	for (m = csvd->members; m != NULL; m = m->next) {
+		if ((m->flags & NODE_FLAGS_INACTIVE) == 0) {
+			alive++;
+		} else {
+			settled &= m->settled;
+		}
+	}
+	if (!quorum_required() || alive * 2 > csvd->num_nodes) {
+		return true;
+	}
+	return alive != 0 && alive * 2 == csvd->num_nodes &&
+	       (settled || quorum_led(csvd));
 }
 
 void csvd_quorum_node_dead(struct csvd_context *csvd, uint32_t pnn)

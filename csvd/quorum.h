@@ -15,6 +15,15 @@ int csvd_quorum_start(struct csvd_context *csvd);
 const char *csvd_quorum_missing(struct csvd_context *csvd);
 
 /*
+ * Does this node see the part of the cluster that may write owner records?
+ * That is the majority of the nodes, as active members; or half of them, if
+ * CTDB's cluster lock, and with it a third vote, is on their side: one of
+ * them says that it leads, or a recovery without the others was finished.
+ */
+bool csvd_quorum_in_view(struct csvd_context *csvd);
+#define CSVD_NO_MAJORITY "no majority of the nodes is in view"
+
+/*
  * CTDB lost its connection to this node. If it was the leader, have a new one
  * elected now: CTDB itself waits for three seconds of missing broadcasts, and
  * three more when the first attempt met the dead node.

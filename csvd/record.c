@@ -5,6 +5,7 @@
  * every node.)
  */
 #include "csvd/record.h"
+#include "csvd/quorum.h"
 #include "dbwrap/dbwrap.h"
 #include "dbwrap/dbwrap_open.h"
 #include "util_tdb.h"
@@ -408,5 +409,8 @@ int csvd_record_change(struct csvd_context *csvd,
 		.rec = rec,
 	};
 
+	if (!csvd_quorum_in_view(csvd)) {
+		return EHOSTDOWN;
+	}
 	return record_transaction(csvd, record_change_fn, &change);
 }

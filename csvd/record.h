@@ -39,7 +39,8 @@ int csvd_record_remove(struct csvd_context *csvd, const char *name);
 
 /*
  * Replace the owner record, if it still has the epoch, owner and clean of
- * `old`: else EAGAIN. The new epoch is old's or one more.
+ * `old`: else EAGAIN. The new epoch is old's or one more. EHOSTDOWN: no
+ * majority of the nodes is in view (csvd_quorum_in_view()).
  */
 int csvd_record_change(struct csvd_context *csvd,
 		       const char *name,

@@ -9,6 +9,7 @@
 #include "csvd/members.h"
 #include "csvd/owner.h"
 #include "csvd/publish.h"
+#include "csvd/quorum.h"
 #include "csvd/record.h"
 #include "csvd/secret.h"
 #include "csvd/storage.h"
@@ -649,6 +650,8 @@ static int request_confirm_fenced(struct request *r)
 		return 0;
 	case EALREADY:
 		return request_fail(r, ret, "%s waits for no fencing", v->name);
+	case EHOSTDOWN:
+		return request_fail(r, ret, CSVD_NO_MAJORITY);
 	case EBUSY:
 		return request_fail(r,
 				    ret,

@@ -11,6 +11,7 @@
 #include "csvd/job.h"
 #include "csvd/members.h"
 #include "csvd/publish.h"
+#include "csvd/quorum.h"
 #include "csvd/record.h"
 #include "csvd/secret.h"
 #include "csvd/storage.h"
@@ -208,7 +209,8 @@ static bool take_ours(struct csvd_volume *v,
  * by CTDB's next recovery: the copy with the higher sequence number wins, of
  * equal ones that of the lower node; and dbwrap takes the number alone for
  * success. Hence a second commit, which only those can have that the first one
- * was real for, and a look at what is there. See doc/model (M_ONE_COMMIT).
+ * was real for, and a look at what is there. See doc/model (M_ONE_COMMIT). And
+ * all of it with a majority in view, then and now (M_MINORITY).
  */
 static int take_confirm(struct csvd_volume *v, uint64_t epoch)
 {
@@ -231,6 +233,10 @@ static int take_confirm(struct csvd_volume *v, uint64_t epoch)
 	}
 	talloc_free(v->rec);
 	v->rec = rec;
+	csvd_members_refresh(v->csvd);
+	if (!csvd_quorum_in_view(v->csvd)) {
+		return EHOSTDOWN; /* owner_back() sees to the record */
+	}
 	return take_ours(v, rec, epoch) ? 0 : EAGAIN;
 }
 
@@ -304,7 +310,7 @@ void csvd_take_start(struct csvd_volume *v)
 	}
 	ret = take_locked(v);
 	if (ret != 0) {
-		if (ret != EAGAIN) {
+		if (ret != EAGAIN && ret != EHOSTDOWN) {
 			DBG_WARNING("volume %s: its record cannot be written: "
 				    "%s, trying again\n",
 				    v->name,
@@ -394,7 +400,7 @@ static void take_resume_stopped(struct tevent_req *req)
 				  false,
 				  "csvd was restarted");
 	if (ret != 0) {
-		v->resumed = false; /* once more */
+		take_later(v, TAKE_RETRY_MS); /* once more */
 	}
 	take_end(v, CSVD_IDLE);
 }

@@ -10,6 +10,7 @@
 #include "ctdb/include/ctdb_protocol.h"
 #include "csvd/members.h"
 #include "csvd/owner.h"
+#include "csvd/quorum.h"
 
 #define ME 1
 
@@ -162,6 +163,25 @@ static void half_is_no_majority(void **state)
 	assert_false(csvd_members_majority(&bed->csvd));
 }
 
+/* Half of the nodes may write only when the cluster lock is theirs. */
+static void records_are_the_majoritys(void **state)
+{
+	struct bed *bed = *state;
+
+	assert_true(csvd_quorum_in_view(&bed->csvd));
+	bed->members[0].flags = NODE_FLAGS_DISCONNECTED;
+	assert_true(csvd_quorum_in_view(&bed->csvd));
+	bed->members[2].flags = NODE_FLAGS_BANNED;
+	assert_false(csvd_quorum_in_view(&bed->csvd));
+	bed->members[0].settled = true;
+	assert_false(csvd_quorum_in_view(&bed->csvd));
+	bed->members[2].settled = true; /* a recovery without both */
+	assert_true(csvd_quorum_in_view(&bed->csvd));
+	bed->members[3].flags = NODE_FLAGS_DISCONNECTED;
+	bed->members[3].settled = true;
+	assert_false(csvd_quorum_in_view(&bed->csvd));
+}
+
 static void only_the_owner_moves_and_only_to_the_living(void **state)
 {
 	struct bed *bed = *state;
@@ -201,6 +221,7 @@ int main(void)
 		T(a_start_waits_for_the_preferred),
 		T(inactive_is_dead_and_unknown_too),
 		T(half_is_no_majority),
+		T(records_are_the_majoritys),
 		T(only_the_owner_moves_and_only_to_the_living),
 		T(no_confirmation_for_the_living),
 	};

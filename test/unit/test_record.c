@@ -30,6 +30,9 @@ static int setup(void **state)
 			       DBWRAP_LOCK_ORDER_1,
 			       DBWRAP_FLAG_NONE);
 	csvd->node = 1;
+	csvd->num_nodes = 1;
+	csvd->members = talloc_zero(csvd, struct csvd_member);
+	csvd->members->pnn = 1;
 	csvd->incarnation = 77;
 	*state = csvd;
 	return csvd->db != NULL ? 0 : -1;
@@ -262,6 +265,21 @@ static void only_the_record_that_was_judged_is_changed(void **state)
 	assert_int_equal(csvd_record_change(csvd, "vol1", old, &rec), EAGAIN);
 }
 
+static void a_minority_writes_none(void **state)
+{
+	struct csvd_context *csvd = *state;
+
+	assert_int_equal(add(csvd, "vol1"), 0);
+	csvd->num_nodes = 3;
+	assert_int_equal(take(csvd, 1), EHOSTDOWN);
+	assert_int_equal(owner(csvd)->epoch, 0);
+	csvd->num_nodes = 1;
+	assert_int_equal(take(csvd, 1), 0);
+	csvd->num_nodes = 3;
+	assert_int_equal(release(csvd), EHOSTDOWN);
+	assert_false(owner(csvd)->clean);
+}
+
 static void an_epoch_grows_by_one_or_stays(void **state)
 {
 	static const int64_t refused[] = {-2, -1, 2, 3, INT32_MAX};
@@ -314,6 +332,7 @@ int main(void)
 		T(damaged_lengths_are_refused),
 		T(a_damaged_record_is_not_changed),
 		T(only_the_record_that_was_judged_is_changed),
+		T(a_minority_writes_none),
 		T(an_epoch_grows_by_one_or_stays),
 		T(a_name_that_comes_again_keeps_its_epoch),
 	};
