@@ -1,29 +1,20 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Calling a fence agent, and calling it again until it succeeds.
+ * Calling a fence agent.
  */
 #include "csvd/fence.h"
 #include "csvd/child.h"
-#include "csvd/guard_ask.h"
-#include "csvd/guard_wait.h"
 #include "csvd/members.h"
 #include "lib/util/tevent_unix.h"
 
-#define FENCE_RETRY_MAX_S 30
+/* Exit status of the action "status". */
+#define FENCE_IS_OFF 2
 
 struct fence_state {
 	unsigned limit_s;
 	char *agent;
+	bool asks; /* whether it is on or off: both are answers */
 	char *why;
-};
-
-/* One node being fenced for one ownership of a volume. */
-struct csvd_fence {
-	struct csvd_volume *v;
-	uint64_t epoch;
-	uint32_t node;
-	unsigned attempts;
-	struct timeval started;
 };
 
 static char *fence_expand(TALLOC_CTX *mem_ctx,
@@ -64,13 +55,14 @@ static void fence_default(const struct csv_volume_record *config,
 
 static char *fence_input(TALLOC_CTX *mem_ctx,
 			 struct csvd_volume *v,
-			 uint32_t pnn)
+			 uint32_t pnn,
+			 const char *action)
 {
 	const struct csvd_member *m = csvd_member_find(v->csvd, pnn);
 	const char *address = m != NULL ? m->address : "";
 	const char *host = address;
 	char *number = talloc_asprintf(mem_ctx, "%" PRIu32, pnn);
-	char *input = talloc_strdup(mem_ctx, "action=off\n");
+	char *input = talloc_asprintf(mem_ctx, "action=%s\n", action);
 	uint32_t i;
 
 	if (m != NULL && m->info != NULL && m->info->host.length != 0) {
@@ -112,7 +104,7 @@ static void fence_done(struct tevent_req *subreq)
 					     "%s: %s",
 					     state->agent,
 					     strerror(ret));
-	} else if (code != 0) {
+	} else if (code != 0 && !(state->asks && code == FENCE_IS_OFF)) {
 		state->why = talloc_asprintf(state,
 					     "%s exited with %d: %s",
 					     state->agent,
@@ -124,12 +116,14 @@ static void fence_done(struct tevent_req *subreq)
 		tevent_req_error(req, ret);
 		return;
 	}
+	state->why = output;
 	tevent_req_done(req);
 }
 
 struct tevent_req *csvd_fence_send(TALLOC_CTX *mem_ctx,
 				   struct csvd_volume *v,
-				   uint32_t node)
+				   uint32_t node,
+				   const char *action)
 {
 	static const char *const env[] = {
 		"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C", NULL};
@@ -144,6 +138,7 @@ struct tevent_req *csvd_fence_send(TALLOC_CTX *mem_ctx,
 		return NULL;
 	}
 	state->limit_s = csvd->config->fence_s;
+	state->asks = strcmp(action, "status") == 0;
 	state->agent = csvd_string(state, &v->config->fence_agent);
 	path = talloc_asprintf(state,
 			       "%s/%s",
@@ -154,7 +149,7 @@ struct tevent_req *csvd_fence_send(TALLOC_CTX *mem_ctx,
 	params.path = path;
 	params.argv = (const char *[]){path, NULL};
 	params.env = env;
-	params.input = fence_input(state, v, node);
+	params.input = fence_input(state, v, node, action);
 	params.timeout_ms = state->limit_s * 1000;
 	subreq = csvd_child_send(state, csvd->ev, &params);
 	if (tevent_req_nomem(subreq, req)) {
@@ -169,155 +164,12 @@ int csvd_fence_recv(struct tevent_req *req, TALLOC_CTX *mem_ctx, char **why)
 	struct fence_state *state = tevent_req_data(req, struct fence_state);
 	int err = 0;
 
-	if (tevent_req_is_unix_error(req, &err)) {
+	(void)tevent_req_is_unix_error(req, &err);
+	if (err != 0 || state->why != NULL) {
 		*why = state->why != NULL
 			       ? talloc_steal(mem_ctx, state->why)
 			       : talloc_strdup(mem_ctx, strerror(err));
 	}
 	tevent_req_received(req);
 	return err;
-}
-
-static void fence_attempt(struct csvd_fence *fence);
-
-static bool fence_wanted(const struct csvd_fence *fence)
-{
-	const struct csvd_volume *v = fence->v;
-
-	return v->rec != NULL && v->rec->epoch == fence->epoch &&
-	       v->rec->owner == fence->node && !v->rec->clean &&
-	       v->proven_epoch != fence->epoch &&
-	       csvd_member_dead(v->csvd, fence->node);
-}
-
-static void fence_again(struct tevent_context *ev,
-			struct tevent_timer *te,
-			struct timeval now,
-			void *private_data)
-{
-	struct csvd_fence *fence = private_data;
-
-	if (!fence_wanted(fence)) {
-		TALLOC_FREE(fence->v->fence);
-		return;
-	}
-	fence_attempt(fence);
-}
-
-static void fence_attempted(struct tevent_req *req)
-{
-	struct csvd_fence *fence =
-		tevent_req_callback_data(req, struct csvd_fence);
-	struct csvd_volume *v = fence->v;
-	struct timeval now = timeval_current();
-	char *why = NULL;
-	unsigned pause;
-	int ret;
-
-	ret = csvd_fence_recv(req, fence, &why);
-	TALLOC_FREE(req);
-	if (ret == 0) {
-		DBG_NOTICE("volume %s: node %" PRIu32 " is fenced (epoch "
-			   "%" PRIu64 ", %" PRIu64 " ms)\n",
-			   v->name,
-			   fence->node,
-			   fence->epoch,
-			   usec_time_diff(&now, &fence->started) / 1000);
-		v->proven_epoch = fence->epoch;
-		TALLOC_FREE(v->fence);
-		csvd_evaluate_soon(v->csvd);
-		return;
-	}
-	pause = MIN(1U << MIN(fence->attempts, 5), FENCE_RETRY_MAX_S);
-	DBG_ERR("volume %s: node %" PRIu32 " could not be fenced: %s; the "
-		"volume stays paused, next attempt in %u s\n",
-		v->name,
-		fence->node,
-		why,
-		pause);
-	csvd_volume_reason(v,
-			   "fencing node %" PRIu32 " failed: %s",
-			   fence->node,
-			   why);
-	fence->attempts++;
-	if (tevent_add_timer(v->csvd->ev,
-			     fence,
-			     timeval_current_ofs(pause, 0),
-			     fence_again,
-			     fence) == NULL) {
-		TALLOC_FREE(v->fence);
-	}
-}
-
-static void fence_attempt(struct csvd_fence *fence)
-{
-	struct tevent_req *req = NULL;
-
-	fence->started = timeval_current();
-	csvd_volume_reason(fence->v, "fencing node %" PRIu32, fence->node);
-	req = csvd_fence_send(fence, fence->v, fence->node);
-	if (req == NULL) {
-		TALLOC_FREE(fence->v->fence);
-		return;
-	}
-	tevent_req_set_callback(req, fence_attempted, fence);
-}
-
-/* Nobody can prove that the owner is gone, but its watchdog can promise. */
-static void fence_by_time(struct csvd_volume *v)
-{
-	switch (csvd_wait_state(v)) {
-	case CSVD_WAIT_OVER:
-		DBG_NOTICE("volume %s: the watchdog of node %" PRIu32
-			   " has bitten by now, epoch %" PRIu64 "\n",
-			   v->name,
-			   v->rec->owner,
-			   v->rec->epoch);
-		v->proven_epoch = v->rec->epoch;
-		csvd_evaluate_soon(v->csvd);
-		break;
-	case CSVD_WAIT_GOES_ON:
-		csvd_volume_reason(v,
-				   "waiting for the watchdog of node %" PRIu32,
-				   v->rec->owner);
-		break;
-	case CSVD_WAIT_NEVER:
-		csvd_volume_reason(v,
-				   "node %" PRIu32 " died as owner and there is "
-				   "no fence agent: sofs volume confirm-fenced",
-				   v->rec->owner);
-		break;
-	}
-}
-
-void csvd_fence_owner(struct csvd_volume *v)
-{
-	if (v->proven_epoch == v->rec->epoch) {
-		return;
-	}
-	if (v->fence != NULL) {
-		if (fence_wanted(v->fence)) {
-			(void)csvd_guard_ask(v); /* it may come back */
-			return;
-		}
-		TALLOC_FREE(v->fence);
-	}
-	if (csvd_guard_ask(v)) {
-		csvd_volume_reason(v,
-				   "asking the guard of node %" PRIu32,
-				   v->rec->owner);
-		return;
-	}
-	if (v->config->fence_agent.length == 0) {
-		fence_by_time(v);
-		return;
-	}
-	v->fence = talloc_zero(v, struct csvd_fence);
-	if (v->fence == NULL) {
-		return;
-	}
-	v->fence->v = v;
-	v->fence->epoch = v->rec->epoch;
-	v->fence->node = v->rec->owner;
-	fence_attempt(v->fence);
 }

@@ -9,25 +9,22 @@
 #include "csvd/context.h"
 
 /*
- * Runs the volume's fence agent against a node (action "off"), once. The
- * agent gets its options as key=value lines on stdin: the volume's fence
- * parameters, "nodename" and "plug" (the node's host name as its csvd told
- * it, else its CTDB address), "port" the same unless given, "pnn", "address".
- * In the values, %n is the node number, %a its address, %h its host name.
+ * Runs the volume's fence agent for a node, once; action: "off" or
+ * "status". The agent gets its options as key=value lines on stdin: the
+ * volume's fence parameters, "nodename" and "plug" (the node's host name as
+ * its csvd told it, else its CTDB address), "port" the same unless given,
+ * "pnn", "address". In the values, %n is the node number, %a its address, %h
+ * its host name.
  */
 struct tevent_req *csvd_fence_send(TALLOC_CTX *mem_ctx,
 				   struct csvd_volume *v,
-				   uint32_t node);
-
-/* 0: proven. Anything else: nothing is known; *why says why. */
-int csvd_fence_recv(struct tevent_req *req, TALLOC_CTX *mem_ctx, char **why);
+				   uint32_t node,
+				   const char *action);
 
 /*
- * See that v->proven_epoch becomes v->rec's epoch: fences v->rec->owner, again
- * and again with a growing pause, until it succeeds or the record changes.
- * Calls csvd_evaluate_soon() whenever something changed. No fence agent: says
- * so as the volume's reason.
+ * 0: it succeeded ("off": proven; "status": on or off), *why is the last line
+ * that it printed. Anything else: nothing is known; *why says why.
  */
-void csvd_fence_owner(struct csvd_volume *v);
+int csvd_fence_recv(struct tevent_req *req, TALLOC_CTX *mem_ctx, char **why);
 
 #endif /* _CSVD_FENCE_H_ */

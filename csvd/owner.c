@@ -4,7 +4,7 @@
  * without waiting; whatever changes the situation asks for another look.
  */
 #include "csvd/owner.h"
-#include "csvd/fence.h"
+#include "csvd/fence_owner.h"
 #include "csvd/guard_ask.h"
 #include "csvd/guard_wait.h"
 #include "csvd/members.h"
@@ -266,6 +266,10 @@ static void owner_dead(struct csvd_volume *v)
 
 	if (timeval_is_zero(&v->free_since)) {
 		v->free_since = timeval_current();
+	}
+	if (csvd_fence_told(v)) {
+		csvd_evaluate_soon(v->csvd);
+		return;
 	}
 	rank = owner_rank(v, &num);
 	if (v->csvd->leaving || rank < 0 || !owner_my_turn(v, rank)) {
