@@ -103,6 +103,7 @@ struct csvd_secret;
 struct csvd_lines;
 struct guard_page;
 struct csvd_quorum;
+struct csvd_fence_test;
 
 struct csvd_context {
 	struct tevent_context *ev;
@@ -140,6 +141,7 @@ struct csvd_context {
 	struct guard_page *page;
 	uint32_t promise_ms; /* guard and watchdog let go within; 0: none */
 	uint32_t wait_ms;    /* after which a volume may be taken; 0: never */
+	struct csvd_fence_test *fence_test; /* the last one */
 	char wait_why[600];  /* the configuration's fault; "": none */
 };
 

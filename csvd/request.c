@@ -6,6 +6,7 @@
 #include <jansson.h>
 #include "ctdb/include/ctdb_protocol.h"
 #include "csvd/control.h"
+#include "csvd/fence_test.h"
 #include "csvd/members.h"
 #include "csvd/owner.h"
 #include "csvd/publish.h"
@@ -666,6 +667,11 @@ static int request_confirm_fenced(struct request *r)
 	}
 }
 
+static int request_test_fence(struct request *r)
+{
+	return csvd_fence_test(r->csvd, r->mem_ctx, r->in, r->out, &r->message);
+}
+
 static int request_node_drain(struct request *r)
 {
 	r->csvd->exit_when_idle = json_is_true(json_object_get(r->in, "exit"));
@@ -724,6 +730,7 @@ static int request_run(struct request *r)
 		{"volume_state", request_volume_state},
 		{"volume_move", request_volume_move},
 		{"volume_confirm_fenced", request_confirm_fenced},
+		{"volume_test_fence", request_test_fence},
 		{"node_drain", request_node_drain},
 		{"node_resume", request_node_resume},
 		{"node_state", request_node_state},

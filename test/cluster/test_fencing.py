@@ -43,6 +43,35 @@ def test_one_node_fences(bed, volume):
     bed.wait_healthy()
 
 
+def test_an_administrator_tries_the_agent(bed, volume):
+    """status changes nothing; off only where nothing is owned."""
+    owner, one, two = bed.nodes
+    epoch = volume.epoch()
+
+    def tries(*args, node=one, check=True):
+        return volume.sofs("volume", "test-fence", "vol1", *args, node=node,
+                           check=check)
+    for node in bed.nodes:
+        out = tries("--node", node.name).stdout
+        assert "the fence agent answers in" in out and "on" in out
+    for args, node in ((("--node", owner.name, "--really"), one),
+                       (("--node", "1", "--really"), one),
+                       (("--node", "9"), one), ((), one)):
+        done = tries(*args, node=node, check=False)
+        assert done.returncode in (1, 2) and done.stderr, args
+    assert bed.alive() == bed.nodes
+    bed.fence_mode("fail")
+    done = tries("--node", two.name, "--really", check=False)
+    assert done.returncode == 1 and "told to fail" in done.stderr
+    assert two.alive
+    bed.fence_mode("succeed")
+    assert "fenced in" in tries("--node", two.name, "--really").stdout
+    assert not two.alive
+    assert volume.epoch() == epoch and volume.owner(one) == owner
+    faults.rejoin(two)
+    bed.wait_healthy()
+
+
 @pytest.fixture(name="slow")
 def _slow(bed, volume):
     """The Filesystem agent of all nodes, whose start takes 20 s as long as

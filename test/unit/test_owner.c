@@ -9,6 +9,7 @@
 #include "lib/util/dlinklist.h"
 #include "ctdb/include/ctdb_protocol.h"
 #include "csvd/fence_owner.h"
+#include "csvd/fence_test.h"
 #include "csvd/guard.h"
 #include "csvd/members.h"
 #include "csvd/owner.h"
@@ -252,6 +253,24 @@ static void who_was_fenced_is_not_fenced_again(void **state)
 	assert_int_equal(csvd_fence_doing(&bed->v), 0);
 }
 
+static void an_owner_is_not_fenced_for_a_test(void **state)
+{
+	struct bed *bed = *state;
+
+	DLIST_ADD(bed->csvd.volumes, &bed->v);
+	assert_null(csvd_fence_test_refused(bed, &bed->csvd, 2));
+	assert_non_null(csvd_fence_test_refused(bed, &bed->csvd, ME));
+	bed->rec.target = 2; /* is about to */
+	assert_non_null(csvd_fence_test_refused(bed, &bed->csvd, 2));
+	bed->rec.owner = 2;
+	bed->rec.clean = false;
+	bed->rec.target = CSVD_NO_NODE;
+	assert_non_null(csvd_fence_test_refused(bed, &bed->csvd, 2));
+	assert_null(csvd_fence_test_refused(bed, &bed->csvd, 3));
+	bed->v.rec = NULL; /* damaged: who knows */
+	assert_non_null(csvd_fence_test_refused(bed, &bed->csvd, 3));
+}
+
 static void only_the_owner_moves_and_only_to_the_living(void **state)
 {
 	struct bed *bed = *state;
@@ -294,6 +313,7 @@ int main(void)
 		T(records_are_the_majoritys),
 		T(one_node_fences),
 		T(who_was_fenced_is_not_fenced_again),
+		T(an_owner_is_not_fenced_for_a_test),
 		T(only_the_owner_moves_and_only_to_the_living),
 		T(no_confirmation_for_the_living),
 	};
