@@ -12,6 +12,10 @@
 #include "gen_ndr/ndr_csv.h"
 
 #define RECORD_MAX_VOLUMES 1024
+/* At once, in csvd_record_overtake(); the rest with the next attempt. */
+#define RECORD_MAX_COMMITS 500
+/* CTDB's own record in each persistent database. */
+#define RECORD_SEQUENCE "__db_sequence_number__"
 
 int csvd_record_open(struct csvd_context *csvd)
 {
@@ -374,6 +378,7 @@ struct record_change {
 	const char *name;
 	const struct csv_owner_record *old;
 	struct csv_owner_record *rec;
+	uint64_t least; /* of the epoch: csvd_record_overtake() */
 };
 
 static int record_change_fn(struct csvd_context *csvd, void *p)
@@ -392,10 +397,19 @@ static int record_change_fn(struct csvd_context *csvd, void *p)
 		return EAGAIN;
 	}
 	if (change->rec->epoch != now->epoch &&
-	    change->rec->epoch != now->epoch + 1) {
+	    change->rec->epoch != MAX(now->epoch + 1, change->least)) {
 		return EINVAL;
 	}
 	return record_store_owner(csvd, change->name, change->rec);
+}
+
+static int record_change(struct csvd_context *csvd,
+			 struct record_change *change)
+{
+	if (!csvd_quorum_in_view(csvd)) {
+		return EHOSTDOWN;
+	}
+	return record_transaction(csvd, record_change_fn, change);
 }
 
 int csvd_record_change(struct csvd_context *csvd,
@@ -409,8 +423,53 @@ int csvd_record_change(struct csvd_context *csvd,
 		.rec = rec,
 	};
 
-	if (!csvd_quorum_in_view(csvd)) {
-		return EHOSTDOWN;
+	return record_change(csvd, &change);
+}
+
+int csvd_record_sequence(struct csvd_context *csvd, uint64_t *sequence)
+{
+	DATA_BLOB blob = {};
+	int ret;
+
+	*sequence = 0;
+	ret = record_fetch(csvd, talloc_tos(), RECORD_SEQUENCE, &blob);
+	if (ret == 0 && blob.length != sizeof(*sequence)) {
+		ret = EILSEQ;
 	}
-	return record_transaction(csvd, record_change_fn, &change);
+	if (ret == 0) {
+		memcpy(sequence, blob.data, sizeof(*sequence));
+	}
+	data_blob_free(&blob);
+	return ret == ENOENT ? 0 : ret;
+}
+
+int csvd_record_overtake(struct csvd_context *csvd,
+			 const char *name,
+			 const struct csv_owner_record *rec,
+			 uint64_t epoch,
+			 uint64_t sequence)
+{
+	struct csv_owner_record now = *rec, old = *rec;
+	struct record_change change = {
+		.name = name,
+		.old = &old,
+		.rec = &now,
+		.least = epoch + 1,
+	};
+	uint64_t reached = 0;
+	unsigned commits = 0;
+	int ret;
+
+	now.epoch = MAX(rec->epoch + 1, epoch + 1);
+	do {
+		ret = record_change(csvd, &change);
+		old = now;
+		if (ret == 0) {
+			ret = csvd_record_sequence(csvd, &reached);
+		}
+		/* twice at least, see take_confirm() */
+		commits++;
+	} while (ret == 0 && (commits < 2 || (reached <= sequence &&
+					      commits < RECORD_MAX_COMMITS)));
+	return ret == 0 && reached <= sequence ? EAGAIN : ret;
 }

@@ -47,4 +47,19 @@ int csvd_record_change(struct csvd_context *csvd,
 		       const struct csv_owner_record *old,
 		       struct csv_owner_record *rec);
 
+/* How many changes this database has seen: CTDB's sequence number. */
+int csvd_record_sequence(struct csvd_context *csvd, uint64_t *sequence);
+
+/*
+ * The volume remembers a later owner than the database does, which was lost
+ * or put back from a copy. Write `rec`, which must still be there, with an
+ * epoch after `epoch`, and change the database until it is newer than
+ * `sequence`, so that no other copy of it wins a recovery. 0 or errno.
+ */
+int csvd_record_overtake(struct csvd_context *csvd,
+			 const char *name,
+			 const struct csv_owner_record *rec,
+			 uint64_t epoch,
+			 uint64_t sequence);
+
 #endif /* _CSVD_RECORD_H_ */

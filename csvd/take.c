@@ -21,10 +21,11 @@
 #define TAKE_RETRY_MS 200
 #define TAKE_LOCK_MS 100
 #define TAKE_SWEEP_RETRY_S 5
+#define TAKE_MARK_MS 30000
 
 struct csvd_take {
 	struct csvd_volume *v;
-	struct timeval started, recorded;
+	struct timeval started, recorded, up;
 };
 
 static void take_later(struct csvd_volume *v, unsigned ms)
@@ -144,26 +145,17 @@ static void take_forget_failures(struct csvd_volume *v)
 	(void)csvd_record_change(v->csvd, v->name, v->rec, &rec);
 }
 
-static void take_started(struct tevent_req *req)
+static void take_serve(struct csvd_volume *v)
 {
-	struct csvd_volume *v =
-		tevent_req_callback_data(req, struct csvd_volume);
 	struct csvd_take *take = v->take;
-	struct timeval up = timeval_current(), now;
-	char *why = NULL;
+	struct timeval now;
 	int ret;
 
-	ret = csvd_storage_recv(req, take, &why);
-	TALLOC_FREE(req);
-	if (ret == 0) {
-		ret = csvd_take_serve(v);
-		why = talloc_strdup(take,
-				    ret == ENODEV
-					    ? "nothing is mounted there"
-					    : strerror(ret));
-	}
+	ret = csvd_take_serve(v);
 	if (ret != 0) {
-		take_failed(v, why);
+		take_failed(v,
+			    ret == ENODEV ? "nothing is mounted there"
+					  : strerror(ret));
 		return;
 	}
 	now = timeval_current();
@@ -172,10 +164,130 @@ static void take_started(struct tevent_req *req)
 		   v->name,
 		   v->rec->epoch,
 		   usec_time_diff(&take->recorded, &take->started) / 1000,
-		   usec_time_diff(&up, &take->recorded) / 1000,
-		   usec_time_diff(&now, &up) / 1000);
+		   usec_time_diff(&take->up, &take->recorded) / 1000,
+		   usec_time_diff(&now, &take->up) / 1000);
 	take_forget_failures(v);
 	take_end(v, CSVD_OWNER);
+}
+
+static void take_mark(struct csvd_volume *v);
+
+/* Another epoch, which the volume was not served under yet. */
+static void take_overtake(struct csvd_volume *v, const struct csvd_mark *found)
+{
+	struct csv_owner_record *rec = NULL;
+	int ret;
+
+	DBG_ERR("volume %s: was served under epoch %" PRIu64 " when the "
+		"database had seen %" PRIu64 " changes, but now it is epoch "
+		"%" PRIu64 ": databases were lost or put back from a copy; "
+		"going on after the newer ones\n",
+		v->name,
+		found->epoch,
+		found->sequence,
+		v->rec->epoch);
+	ret = csvd_record_overtake(v->csvd,
+				   v->name,
+				   v->rec,
+				   found->epoch,
+				   found->sequence);
+	if (ret == 0) {
+		ret = csvd_record_owner(v->csvd, v, v->name, &rec);
+	}
+	if (ret != 0) {
+		take_failed(v, "the databases are older than the volume and "
+			       "cannot be changed");
+		return;
+	}
+	talloc_free(v->rec);
+	v->rec = rec;
+	take_mark(v);
+}
+
+static void take_marked(struct tevent_req *req)
+{
+	struct csvd_volume *v =
+		tevent_req_callback_data(req, struct csvd_volume);
+	struct csvd_mark found = {};
+	int ret;
+
+	ret = csvd_job_mark_recv(req, &found);
+	TALLOC_FREE(req);
+	switch (ret) {
+	case 0:
+		take_serve(v);
+		break;
+	case EOVERFLOW:
+		take_overtake(v, &found);
+		break;
+	case EOPNOTSUPP:
+	case EROFS:
+	case ENOSPC:
+		DBG_WARNING("volume %s: cannot remember its epoch: %s\n",
+			    v->name,
+			    strerror(ret));
+		take_serve(v);
+		break;
+	case EBADMSG:
+		take_failed(v, "what its root remembers of its epochs (the "
+			       "attribute " CSVD_MARK_NAME ") is damaged");
+		break;
+	default:
+		if (csvd_jobs_hanging() == 0) {
+			take_failed(v, strerror(ret));
+			break;
+		}
+		/* no agent beside it: it would kill us */
+		TALLOC_FREE(v->take);
+		csvd_release_stuck(v, "a call of csvd hangs in it");
+		break;
+	}
+}
+
+static void take_mark(struct csvd_volume *v)
+{
+	struct csvd_mark mark = {.epoch = v->rec->epoch};
+	struct tevent_req *req = NULL;
+
+	if (csvd_record_sequence(v->csvd, &mark.sequence) == 0) {
+		req = csvd_job_mark_send(v->take,
+					 v->csvd->ev,
+					 v->rootfd,
+					 &mark,
+					 TAKE_MARK_MS);
+	}
+	if (req == NULL) {
+		take_failed(v, "its epoch cannot be noted");
+		return;
+	}
+	tevent_req_set_callback(req, take_marked, v);
+}
+
+static void take_started(struct tevent_req *req)
+{
+	struct csvd_volume *v =
+		tevent_req_callback_data(req, struct csvd_volume);
+	struct csvd_take *take = v->take;
+	char *why = NULL;
+	int ret;
+
+	take->up = timeval_current();
+	ret = csvd_storage_recv(req, take, &why);
+	TALLOC_FREE(req);
+	if (ret == 0) {
+		ret = csvd_storage_open(v, &v->rootfd);
+		why = talloc_strdup(take,
+				    ret == ENODEV
+					    ? "nothing is mounted there"
+					    : strerror(ret));
+	}
+	if (ret != 0) {
+		take_failed(v, why);
+	} else if (v->config->shared) {
+		take_serve(v);
+	} else {
+		take_mark(v);
+	}
 }
 
 static void take_storage(struct csvd_volume *v)

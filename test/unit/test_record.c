@@ -305,6 +305,53 @@ static void an_epoch_grows_by_one_or_stays(void **state)
 	assert_int_equal(owner(csvd)->epoch, 5);
 }
 
+static void sequence(struct csvd_context *csvd, uint64_t n)
+{
+	NTSTATUS status;
+
+	status = dbwrap_store_bystring(csvd->db,
+				       "__db_sequence_number__",
+				       make_tdb_data((uint8_t *)&n, sizeof(n)),
+				       TDB_REPLACE);
+	assert_true(NT_STATUS_IS_OK(status));
+}
+
+/* The volume knows of a later owner than a database put back from a copy. */
+static void what_the_volume_remembers_is_overtaken(void **state)
+{
+	struct csvd_context *csvd = *state;
+	struct csv_owner_record *rec = NULL;
+	uint64_t seen = 0;
+
+	assert_int_equal(csvd_record_sequence(csvd, &seen), 0);
+	assert_int_equal(seen, 0);
+	sequence(csvd, 100);
+	assert_int_equal(csvd_record_sequence(csvd, &seen), 0);
+	assert_int_equal(seen, 100);
+	assert_int_equal(add(csvd, "vol1"), 0);
+	assert_int_equal(take(csvd, 1), 0);
+	rec = owner(csvd);
+	assert_int_equal(csvd_record_overtake(csvd, "vol1", rec, 40, 99), 0);
+	assert_int_equal(owner(csvd)->epoch, 41);
+	assert_int_equal(owner(csvd)->owner, 1);
+	assert_false(owner(csvd)->clean);
+	/* only the database was older, or only the epoch */
+	rec = owner(csvd);
+	assert_int_equal(csvd_record_overtake(csvd, "vol1", rec, 7, 99), 0);
+	assert_int_equal(owner(csvd)->epoch, 42);
+	/* it does not get as new as it must */
+	rec = owner(csvd);
+	assert_int_equal(csvd_record_overtake(csvd, "vol1", rec, 7, 100),
+			 EAGAIN);
+	/* not what was judged */
+	assert_int_equal(csvd_record_overtake(csvd, "vol1", rec, 90, 99),
+			 EAGAIN);
+	assert_int_equal(owner(csvd)->epoch, 43);
+	csvd->num_nodes = 3;
+	assert_int_equal(csvd_record_overtake(csvd, "vol1", owner(csvd), 90, 9),
+			 EHOSTDOWN);
+}
+
 static void a_name_that_comes_again_keeps_its_epoch(void **state)
 {
 	struct csvd_context *csvd = *state;
@@ -334,6 +381,7 @@ int main(void)
 		T(only_the_record_that_was_judged_is_changed),
 		T(a_minority_writes_none),
 		T(an_epoch_grows_by_one_or_stays),
+		T(what_the_volume_remembers_is_overtaken),
 		T(a_name_that_comes_again_keeps_its_epoch),
 	};
 	TALLOC_CTX *frame = talloc_stackframe();
