@@ -33,6 +33,8 @@ struct csvd_config {
 	const char *watchdog;	 /* NULL: none */
 	unsigned watchdog_s;
 	unsigned wait_s;	 /* 0: as long as needed */
+	const char *fault;	 /* for tests; NULL: none */
+	const char *fault_file;
 };
 
 enum csvd_role {
@@ -83,6 +85,8 @@ struct csvd_volume {
 	enum csvd_role role;
 	int rootfd; /* of the mounted volume; -1 */
 	bool served;
+	bool grace; /* served, but the nodes have not all replayed */
+	struct timeval grace_since;
 	struct timeval free_since; /* nobody owns it; zero: somebody does */
 	struct timeval failed_since; /* every node failed; zero: not so */
 	struct timeval retry_at;   /* no attempt before */

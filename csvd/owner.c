@@ -5,6 +5,7 @@
  */
 #include "csvd/owner.h"
 #include "csvd/fence_owner.h"
+#include "csvd/grace.h"
 #include "csvd/guard_ask.h"
 #include "csvd/guard_wait.h"
 #include "csvd/members.h"
@@ -421,7 +422,9 @@ void csvd_owner_evaluate(struct csvd_volume *v)
 	case CSVD_OWNER:
 		if (!mine || v->rec->epoch != v->epoch) {
 			owner_lost_record(v);
+			return;
 		}
+		csvd_grace_check(v);
 		return;
 	case CSVD_TAKING:
 	case CSVD_RELEASING:

@@ -3,6 +3,7 @@
  * Messages between csvds.
  */
 #include "csvd/publish.h"
+#include "csvd/control.h"
 #include "csvd/fence_owner.h"
 #include "csvd/guard.h"
 #include "csvd/members.h"
@@ -135,6 +136,7 @@ static void publish_node_now(struct csvd_context *csvd, bool question)
 			.access = v->access,
 			.epoch = v->epoch,
 			.reason = csvd_bytes(v->reason),
+			.replayed = csvd_control_replayed(v) ? v->epoch : 0,
 		};
 	}
 	publish_blob(csvd,

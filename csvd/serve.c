@@ -235,6 +235,9 @@ static void cmd_start(struct csv_serve *serve, void *p)
 	struct serve_volume *vol = p;
 
 	DLIST_ADD(serve->volumes, vol);
+	if (vol->grace_ms != 0) {
+		serve_grace_begin(vol, vol->grace_ms);
+	}
 }
 
 static int volume_open(struct serve_volume *vol, int rootfd)
@@ -254,10 +257,11 @@ static int volume_open(struct serve_volume *vol, int rootfd)
 	return ret;
 }
 
-int csv_serve_start(struct csv_serve *serve,
-		    const char *name,
-		    int rootfd,
-		    uint64_t epoch)
+int csv_serve_start_grace(struct csv_serve *serve,
+			  const char *name,
+			  int rootfd,
+			  uint64_t epoch,
+			  unsigned grace_ms)
 {
 	struct serve_volume *vol = NULL;
 	int ret = ENOMEM;
@@ -272,6 +276,7 @@ int csv_serve_start(struct csv_serve *serve,
 	}
 	vol->serve = serve;
 	vol->epoch = epoch;
+	vol->grace_ms = grace_ms;
 	vol->name = talloc_strdup(vol, name);
 	vol->replay = replay_table_new(vol);
 	if (vol->name != NULL && vol->replay != NULL) {
@@ -285,6 +290,31 @@ int csv_serve_start(struct csv_serve *serve,
 	return 0;
 }
 
+int csv_serve_start(struct csv_serve *serve,
+		    const char *name,
+		    int rootfd,
+		    uint64_t epoch)
+{
+	return csv_serve_start_grace(serve, name, rootfd, epoch, 0);
+}
+
+static void cmd_open(struct csv_serve *serve, void *p)
+{
+	serve_grace_end(p, 0);
+}
+
+int csv_serve_open(struct csv_serve *serve, const char *name)
+{
+	struct serve_volume *vol = NULL;
+
+	vol = serve_volume_find(serve, name, strlen(name));
+	if (vol == NULL) {
+		return ENOENT;
+	}
+	serve_command(serve, cmd_open, vol);
+	return 0;
+}
+
 static void cmd_drain(struct csv_serve *serve, void *p)
 {
 	struct serve_volume *vol = p;
@@ -292,6 +322,7 @@ static void cmd_drain(struct csv_serve *serve, void *p)
 	struct serve_conn *next = NULL;
 
 	vol->draining = true;
+	serve_grace_end(vol, CSV_E_STALE);
 	for (conn = serve->conns; conn != NULL; conn = next) {
 		next = conn->next;
 		serve_handles_close(conn, vol);
@@ -306,6 +337,7 @@ static void add_counters(struct csv_serve_counters *sum,
 	sum->read_bytes += c->read_bytes;
 	sum->write_bytes += c->write_bytes;
 	sum->inline_requests += c->inline_requests;
+	sum->waited += c->waited;
 }
 
 static struct serve_past *past_find(struct csv_serve *serve, const char *name)
@@ -406,6 +438,7 @@ int csv_serve_sweep(struct csv_serve *serve,
 		    unsigned *removed)
 {
 	struct serve_volume *vol = NULL;
+	unsigned records = 0;
 	int ret;
 
 	/* only this thread ends volumes */
@@ -414,6 +447,9 @@ int csv_serve_sweep(struct csv_serve *serve,
 		return ENOENT;
 	}
 	ret = csv_local_sweep(vol->backend, removed);
+	if (ret == 0) {
+		ret = csv_local_intent_sweep(vol->backend, &records);
+	}
 	(void)csv_local_thread_root();
 	return ret;
 }

@@ -7,6 +7,7 @@
  * fencing us or asking us.
  */
 #include "csvd/owner.h"
+#include "csvd/grace.h"
 #include "csvd/guard_client.h"
 #include "csvd/job.h"
 #include "csvd/members.h"
@@ -106,6 +107,12 @@ static void take_failed(struct csvd_volume *v, const char *why)
 	tevent_req_set_callback(req, take_undone, v);
 }
 
+/* Not the same epoch again, after csvd's restart. */
+static bool take_is_new(const struct csvd_volume *v)
+{
+	return v->take != NULL && !timeval_is_zero(&v->take->recorded);
+}
+
 int csvd_take_serve(struct csvd_volume *v)
 {
 	struct csvd_context *csvd = v->csvd;
@@ -118,10 +125,12 @@ int csvd_take_serve(struct csvd_volume *v)
 		ret = csvd_guard_hold(v);
 	}
 	if (ret == 0 && !v->served && !v->config->shared) {
-		ret = csv_serve_start(csvd->serve,
-				      v->name,
-				      v->rootfd,
-				      v->rec->epoch);
+		ret = csv_serve_start_grace(csvd->serve,
+					    v->name,
+					    v->rootfd,
+					    v->rec->epoch,
+					    take_is_new(v) ? csvd_grace_begin(v)
+							   : 0);
 		v->served = ret == 0;
 	}
 	if (ret == 0) {

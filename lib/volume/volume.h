@@ -50,6 +50,12 @@ struct csv_target {
 	bool plain;
 	/* the predecessor released in order: every write reached the disk */
 	bool clean;
+	/*
+	 * Others replay: until READY this process may do the same, and
+	 * nothing else. Direct access only (a redirected process is told
+	 * READY, the owner lets it wait).
+	 */
+	bool grace;
 };
 
 struct csv_volume_params {
@@ -71,6 +77,11 @@ struct csv_volume_params {
 	 * (control.c answers csvd). May be called from anywhere.
 	 */
 	void (*drained_fn)(struct csv_volume *vol, void *private_data);
+	/*
+	 * All that had to be done again at this owner is done. May be NULL,
+	 * may be called from anywhere.
+	 */
+	void (*replayed_fn)(struct csv_volume *vol, void *private_data);
 	void *private_data;
 	/*
 	 * Polled while a synchronous call waits: fd (-1: none) readable, or
