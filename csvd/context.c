@@ -9,6 +9,7 @@
 #include "global_contexts.h"
 #include "lib/util/util_file.h"
 #include "csvd/config.h"
+#include "csvd/fault.h"
 #include "csvd/control.h"
 #include "csvd/guard_client.h"
 #include "csvd/guard_wait.h"
@@ -327,6 +328,7 @@ static int context_serve(struct csvd_context *csvd)
 		DBG_WARNING("csv:plain = yes: volume data travels between "
 			    "nodes without encryption and integrity\n");
 	}
+	csvd_fault_arm(csvd->config);
 	ret = csv_serve_create(csvd, &params, &csvd->serve);
 	if (ret != 0) {
 		DBG_ERR("cannot serve on %s port %u: %s\n",

@@ -14,6 +14,7 @@
 #include "csvd/agents.h"
 #include "csvd/config.h"
 #include "csvd/control.h"
+#include "csvd/fault.h"
 #include "csvd/guard.h"
 #include "csvd/guard_client.h"
 #include "csvd/owner.h"
@@ -57,6 +58,7 @@ static void daemon_hup(struct tevent_context *ev,
 	if (config != NULL) {
 		TALLOC_FREE(state->csvd->config);
 		state->csvd->config = config;
+		csvd_fault_arm(config);
 	}
 	state->csvd->config_changed = true;
 	csvd_evaluate_soon(state->csvd);

@@ -29,6 +29,8 @@ static const char *const csv_daemon_options[] = {
 	"csv:watchdog",
 	"csv:watchdog timeout",
 	"csv:take over wait",
+	"csv:fault",
+	"csv:fault file",
 	NULL,
 };
 
