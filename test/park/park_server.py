@@ -80,11 +80,11 @@ CONF = """
 
 
 @functools.cache
-def compiled_module():
+def compiled_module(source):
     """Compiled as Samba compiles its own modules, once for all servers."""
     where = tempfile.mkdtemp(prefix="park-")
     atexit.register(shutil.rmtree, where, ignore_errors=True)
-    target = pathlib.Path(where) / "park_test.so"
+    target = pathlib.Path(where) / f"{source.stem.removeprefix('vfs_')}.so"
     database = SRC / "bin/default/compile_commands.json"
     for entry in json.loads(database.read_text()):
         if entry["file"].endswith("source3/modules/vfs_commit.c"):
@@ -94,7 +94,7 @@ def compiled_module():
              and not w.startswith("-DSTATIC_")]
     subprocess.run(["gcc", "-shared", "-fPIC", "-w", *words,
                     f"-I{HERE.parents[1]}/include", "-o", target,
-                    HERE / "vfs_park_test.c"],
+                    source],
                    check=True, cwd=entry["directory"])
     return target
 
@@ -107,20 +107,20 @@ def free_port():
 
 
 class Server:
-    """smbd and its directory."""
+    """smbd and its directory, with the one module that a test brings."""
 
-    def __init__(self, top):
+    def __init__(self, top, source=HERE / "vfs_park_test.c", conf=CONF):
         self.top, self.port, self.process = top, free_port(), None
         for name in ("private", "lock", "state", "cache", "run", "log",
                      "share", "vfs"):
             (top / name).mkdir()
         self.conf = top / "smb.conf"
-        self.conf.write_text(CONF.format(top=top, port=self.port))
+        self.conf.write_text(conf.format(top=top, port=self.port))
         self.marker = top / "parked"
         for module in (PREFIX / "lib/vfs").glob("*.so"):
             (top / "vfs" / module.name).symlink_to(top / "real" / module.name)
         (top / "real").mkdir()
-        shutil.copy(compiled_module(), top / "vfs")
+        shutil.copy(compiled_module(source), top / "vfs")
         subprocess.run([PREFIX / "bin/smbpasswd", "-c", self.conf, "-s", "-a",
                         "root"], input=b"secret\nsecret\n", check=True,
                        stdout=subprocess.DEVNULL)
