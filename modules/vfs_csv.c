@@ -10,7 +10,9 @@
  *
  * connect, disconnect	  csv/conn.c: options checked, volume attached,
  *			  the parameters that a CSV share needs set; a volume
- *			  that is not Active lets the tree connect wait
+ *			  that is not Active lets the tree connect wait;
+ *			  csv/redirect.c: a client that asks for the owner
+ *			  is sent there
  * open_share_root, chdir, realpath
  *			  csv/conn.c: the path exists in the volume only
  * openat, close	  csv/open.c: as the user; a virtual handle; O_SYNC

@@ -125,6 +125,11 @@ uint64_t csv_volume_epoch(const struct csv_volume *vol)
 	return vol->target.epoch;
 }
 
+uint32_t csv_volume_owner(const struct csv_volume *vol)
+{
+	return vol->target.owner;
+}
+
 const char *csv_volume_name(const struct csv_volume *vol)
 {
 	return vol->p.name;

@@ -113,6 +113,8 @@ int csv_volume_event(struct csv_volume *vol,
 enum csv_state csv_volume_state(const struct csv_volume *vol);
 enum csv_access csv_volume_access(const struct csv_volume *vol);
 uint64_t csv_volume_epoch(const struct csv_volume *vol);
+/* CTDB number of the node that owned it when csvd last said so. */
+uint32_t csv_volume_owner(const struct csv_volume *vol);
 const char *csv_volume_name(const struct csv_volume *vol);
 /* The same on every node; from the UUID. Never 0. */
 dev_t csv_volume_dev(const struct csv_volume *vol);
