@@ -37,7 +37,7 @@ sys.path.insert(0, str(next(PREFIX.glob("lib/python3*/site-packages"))))
 # pylint: disable=wrong-import-position
 import smb2raw  # noqa: E402
 
-CONF = """
+GLOBAL = """
 [global]
 	server role = standalone server
 	smb ports = {port}
@@ -64,6 +64,8 @@ CONF = """
 	smbd async dosmode = no
 	aio read size = 0
 	aio write size = 0
+"""
+CONF = GLOBAL + """
 [parked]
 	path = {top}/share
 	read only = no
@@ -120,10 +122,15 @@ class Server:
         for module in (PREFIX / "lib/vfs").glob("*.so"):
             (top / "vfs" / module.name).symlink_to(top / "real" / module.name)
         (top / "real").mkdir()
-        shutil.copy(compiled_module(source), top / "vfs")
+        self.source = source
+        self.add_modules(top / "vfs")
         subprocess.run([PREFIX / "bin/smbpasswd", "-c", self.conf, "-s", "-a",
                         "root"], input=b"secret\nsecret\n", check=True,
                        stdout=subprocess.DEVNULL)
+
+    def add_modules(self, folder):
+        """To those of Samba, which are there."""
+        shutil.copy(compiled_module(self.source), folder)
 
     def start(self):
         """Run smbd and wait until it listens."""

@@ -255,9 +255,9 @@ class Connection:
     # requests
 
     def negotiate(self):
-        """With encryption and several channels."""
+        """With encryption, several channels, persistent handles."""
         contexts = self.dialect >= 0x0311
-        body = struct.pack("<HHHHI16sIHHH", 36, 1, 1, 0, 0x48, self.guid,
+        body = struct.pack("<HHHHI16sIHHH", 36, 1, 1, 0, 0x58, self.guid,
                            104 if contexts else 0, 2 * contexts, 0,
                            self.dialect)
         if contexts:
@@ -325,11 +325,26 @@ def create_body(name, disposition=3, access=0x1F01FF, oplock=OPLOCK_NONE,
                        len(context)) + space + context
 
 
+def create_context(name, data):
+    """A CREATE's only context."""
+    return struct.pack("<IHHHHI4s4x", 0, 16, 4, 0, 24, len(data), name) + data
+
+
 def lease_context(key, state):
     """RqLs; state 1 read, 2 handle, 4 write; with oplock=OPLOCK_LEASE."""
-    data = struct.pack("<16sIIQ", key, state, 0, 0)
-    return struct.pack("<IHHHHI4s4x", 0, 16, 4, 0, 24, len(data),
-                       b"RqLs") + data
+    return create_context(b"RqLs", struct.pack("<16sIIQ", key, state, 0, 0))
+
+
+def persistent_context(create_guid, timeout=0):
+    """DH2Q for a persistent handle; milliseconds, 0 leaves it to the server."""
+    return create_context(b"DH2Q", struct.pack("<II8x16s", timeout, 2,
+                                               create_guid))
+
+
+def reconnect_context(handle, create_guid):
+    """DH2C for a persistent handle."""
+    return create_context(b"DH2C", struct.pack("<16s16sI", handle, create_guid,
+                                               2))
 
 
 def lease_break_body(key, state):
@@ -350,15 +365,27 @@ def file_id(reply):
     return reply.body[64:80]
 
 
+def create_contexts(reply):
+    """{name: data} of a CREATE's answer."""
+    offset, size = struct.unpack_from("<II", reply.body, 80)
+    data, found = reply.body[offset - 64:offset - 64 + size], {}
+    while data:
+        step, name, name_size, _, start, length = struct.unpack_from(
+            "<IHHHHI", data)
+        found[data[name:name + name_size]] = data[start:start + length]
+        data = data[step:] if step else b""
+    return found
+
+
 def close_body(handle):
     """CLOSE"""
     return struct.pack("<HHI16s", 24, 0, 0, handle)
 
 
-def write_body(handle, offset, data):
-    """WRITE"""
+def write_body(handle, offset, data, flags=0):
+    """WRITE; flags 1 is write-through"""
     return struct.pack("<HHIQ16sIIHHI", 49, 112, len(data), offset, handle, 0,
-                       0, 0, 0, 0) + data
+                       0, 0, 0, flags) + data
 
 
 def read_body(handle, offset, size):
@@ -378,9 +405,11 @@ def flush_body(handle):
     return struct.pack("<HHI16s", 24, 0, 0, handle)
 
 
-def lock_body(handle, offset, size, flags):
-    """LOCK with one element; flags 2 exclusive, 4 unlock, 0x12 fails now."""
-    return struct.pack("<HHI16sQQII", 48, 1, 0, handle, offset, size, flags, 0)
+def lock_body(handle, offset, size, flags, sequence=0):
+    """LOCK with one element; flags 2 exclusive, 4 unlock, 0x12 fails now;
+    sequence is a bucket's number * 16 + the number of the request in it."""
+    return struct.pack("<HHI16sQQII", 48, 1, sequence, handle, offset, size,
+                       flags, 0)
 
 
 def break_body(handle, level):
@@ -411,8 +440,24 @@ def notify_body(handle):
 
 def ioctl_body(handle):
     """FSCTL_QUERY_ALLOCATED_RANGES over the first MiB"""
-    return struct.pack("<HHI16sIIIIIIII", 57, 0, 0x940CF, handle, 120, 16, 0,
-                       0, 0, 4096, 1, 0) + struct.pack("<QQ", 0, 1 << 20)
+    return fsctl_body(handle, 0x940CF, struct.pack("<QQ", 0, 1 << 20))
+
+
+def fsctl_body(handle, code, data=b"", space=4096):
+    """IOCTL with an FSCTL"""
+    return struct.pack("<HHI16sIIIIIIII", 57, 0, code, handle, 120, len(data),
+                       0, 0, 0, space, 1, 0) + data
+
+
+def fsctl_data(reply):
+    """Of an IOCTL's answer."""
+    offset, size = struct.unpack_from("<II", reply.body, 32)
+    return reply.body[offset - 64:offset - 64 + size]
+
+
+def set_size_body(handle, size):
+    """SET_INFO FileEndOfFileInformation"""
+    return struct.pack("<HBBIHHI16sQ", 33, 1, 20, 8, 96, 0, 0, handle, size)
 
 
 def simple_body():
