@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """One smbd that grants persistent handles, its shares on an XFS of its own.
 
-[ca] has the module, [stock] is the same without it. A client of it is one
-ClientGuid that comes back after its smbd was killed.
+[ca] has the module; [short] and [long] differ in how long they keep handles.
+A client of it is one ClientGuid that comes back after its smbd was killed.
 """
 import fcntl
+import json
 import os
 import pathlib
 import signal
@@ -17,7 +18,7 @@ sys.path.insert(0, str(TOP / "test/park"))
 
 # pylint: disable=wrong-import-position
 import smb2raw as raw  # noqa: E402
-from park_server import GLOBAL, Server, until  # noqa: E402
+from park_server import GLOBAL, PREFIX, Server, until  # noqa: E402
 
 BUILD = pathlib.Path(os.environ.get("SOFS_BUILD", TOP / "build"))
 SHARE = """
@@ -26,14 +27,18 @@ SHARE = """
 	durable handles = yes
 	continuous availability = yes
 """
+SERVING = "smbd: client"
+SHORT = 4
 CONF = (GLOBAL + "	persistent handles = yes\n"
         "[ca]" + SHARE + "	vfs objects = acl_xattr streams_xattr ca\n"
-        "[stock]" + SHARE + "	vfs objects = acl_xattr streams_xattr\n")
+        "[short]" + SHARE + f"	ca:timeout = {SHORT}\n"
+        "[long]" + SHARE + "	ca:timeout = 5000\n")
 GOING_DOWN = 0x8004587D  # XFS_IOC_GOINGDOWN
 WITHOUT_LOG = struct.pack("<I", 2)
 FILE_NOT_AVAILABLE = 0xC0000467
 NOT_GRANTED = 0xC0000055
 LOCK_CONFLICT = 0xC0000054
+NOT_LOCKED = 0xC000007E
 NAME_NOT_FOUND = 0xC0000034
 
 
@@ -71,6 +76,12 @@ class CaServer(Server):
         """Waits for io that ended processes have left."""
         until(lambda: subprocess.run(["umount", str(self.share)],
                                      check=False).returncode == 0)
+
+    def open_files(self):
+        """What locking.tdb says, lost handles included."""
+        out = shell(str(PREFIX / "bin/smbstatus"), "-s", str(self.conf),
+                    "--locks", "--json")
+        return json.loads(out)["open_files"]
 
     def drop_xfs(self):
         """What use_xfs() made."""
@@ -121,11 +132,12 @@ class Client:
 
     def connect(self):
         """On a new connection, with an smbd of its own."""
-        before = self.server.children()
+        before = self.server.children(SERVING)
         previous = self.conn.session if self.conn else 0
         self.conn = self.server.connect(guid=self.guid, previous=previous)
         self.tid = self.conn.tree(self.share)
-        self.children = self.server.children() - before
+        self.children = self.server.children(SERVING) - before
+        assert len(self.children) == 1
 
     def crash(self):
         """The smbd that serves us is killed."""

@@ -193,10 +193,10 @@ class Server:
         """And back."""
         self.set_marker("UNPARKED", False)
 
-    def children(self):
-        """Processes that serve clients."""
+    def children(self, title="smbd"):
+        """Processes that serve clients, and smbd's helpers; by title."""
         out = subprocess.run(["pgrep", "-P", str(self.process.pid), "-f",
-                              "smbd"], stdout=subprocess.PIPE, check=False)
+                              title], stdout=subprocess.PIPE, check=False)
         return {int(pid) for pid in out.stdout.split()}
 
 
