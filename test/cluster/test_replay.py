@@ -45,7 +45,7 @@ def _fault(bed):
             "\tcsv:fault file = /run/csvd/fault\n"), "utf-8")
         signal_csvd(bed.node(1), "HUP")
         proc.wait_until("the fault is armed", lambda: "will fail on purpose"
-                        in bed.node(1).log("log.csvd"), 10, 0.05)
+                        in bed.node(1).log("csvd.log"), 10, 0.05)
         return lambda: bed.node(1).run("test", "-e", "/run/csvd/fault",
                                        check=False).returncode == 0
     yield arm
