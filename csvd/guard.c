@@ -401,6 +401,7 @@ static void guard_finish(struct guard *g, size_t i)
 	}
 	prctl(PR_SET_NAME, "csvd-finish");
 	close(g->fd);
+	guard_close(&g->watchdog); /* not busy for the guard's successor */
 	if (device == -1 || fsync(device) == -1) {
 		_exit(1);
 	}
