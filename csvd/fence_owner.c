@@ -295,6 +295,7 @@ static void fence_create(struct csvd_volume *v)
 
 void csvd_fence_owner(struct csvd_volume *v)
 {
+	const char *hindered = csvd_fence_hindered(v);
 	bool asking;
 
 	if (v->proven_epoch == v->rec->epoch) {
@@ -304,7 +305,9 @@ void csvd_fence_owner(struct csvd_volume *v)
 		TALLOC_FREE(v->fence);
 	}
 	asking = csvd_guard_ask(v); /* also later: it may come back */
-	if (v->config->fence_agent.length > 0 && v->fence == NULL) {
+	if (v->config->fence_agent.length > 0 && v->fence == NULL &&
+	    hindered == NULL)
+	{
 		fence_create(v);
 	}
 	if (asking && (v->fence == NULL || v->fence->attempts == 0)) {
@@ -317,5 +320,7 @@ void csvd_fence_owner(struct csvd_volume *v)
 		fence_turn(v->fence);
 	} else if (v->config->fence_agent.length == 0) {
 		fence_by_time(v);
+	} else if (hindered != NULL) {
+		csvd_volume_reason(v, "%s", hindered);
 	}
 }

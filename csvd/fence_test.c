@@ -90,6 +90,7 @@ static int test_begin(struct csvd_volume *v,
 	struct csvd_context *csvd = v->csvd;
 	struct csvd_fence_test *test = NULL;
 	struct tevent_req *req = NULL;
+	const char *hindered = NULL;
 	bool really = json_is_true(json_object_get(in, "really"));
 
 	if (v->config->fence_agent.length == 0) {
@@ -103,7 +104,12 @@ static int test_begin(struct csvd_volume *v,
 		return EBUSY;
 	}
 	if (really) {
-		*message = csvd_fence_test_refused(mem_ctx, csvd, node);
+		hindered = csvd_fence_hindered(v);
+		*message = hindered != NULL
+				   ? talloc_strdup(mem_ctx, hindered)
+				   : csvd_fence_test_refused(mem_ctx,
+							     csvd,
+							     node);
 		if (*message != NULL) {
 			return EBUSY;
 		}

@@ -6,6 +6,7 @@
 #include <jansson.h>
 #include "ctdb/include/ctdb_protocol.h"
 #include "csvd/control.h"
+#include "csvd/fence.h"
 #include "csvd/fence_test.h"
 #include "csvd/members.h"
 #include "csvd/owner.h"
@@ -217,6 +218,7 @@ static int request_fence(struct request *r, struct csv_volume_record *config)
 {
 	const char *agent = request_string(r, "fence_agent");
 	char *path = NULL;
+	int ret;
 
 	if (agent == NULL || agent[0] == '\0') {
 		return 0;
@@ -234,10 +236,17 @@ static int request_fence(struct request *r, struct csv_volume_record *config)
 		return request_fail(r, ENOENT, "%s: %s", path, strerror(errno));
 	}
 	config->fence_agent = request_bytes(r, agent);
-	return request_pairs(r,
-			     json_object_get(r->in, "fence_params"),
-			     &config->num_fence_params,
-			     &config->fence_params);
+	ret = request_pairs(r,
+			    json_object_get(r->in, "fence_params"),
+			    &config->num_fence_params,
+			    &config->fence_params);
+	if (ret == 0 && !csvd_fence_params_good(config)) {
+		ret = request_fail(r,
+				   EINVAL,
+				   "csv:unfence=yes or no is the only fence "
+				   "parameter that begins with csv:");
+	}
+	return ret;
 }
 
 static int request_add_basics(struct request *r,

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * Becoming the owner. Order: lock against other candidates, read the record
- * again, write "we own it" with the next epoch, and once more, start the
- * storage, serve, tell. Dying between two of these steps leaves a record that
- * says "owned by us, not released", so nobody starts the storage without
- * fencing us or asking us.
+ * again, write "we own it" with the next epoch, and once more, let this node
+ * on the storage where the fence agent wants that, start it, serve, tell.
+ * Dying between two of these steps leaves a record that says "owned by us, not
+ * released", so nobody starts the storage without fencing us or asking us.
  */
 #include "csvd/owner.h"
+#include "csvd/fence.h"
 #include "csvd/grace.h"
 #include "csvd/guard_client.h"
 #include "csvd/job.h"
@@ -299,6 +300,34 @@ static void take_started(struct tevent_req *req)
 	}
 }
 
+static void take_agents(struct csvd_volume *v)
+{
+	struct tevent_req *req = NULL;
+
+	req = csvd_storage_send(v->take, v, CSVD_STORAGE_START);
+	if (req == NULL) {
+		take_failed(v, "no memory");
+		return;
+	}
+	tevent_req_set_callback(req, take_started, v);
+}
+
+static void take_unfenced(struct tevent_req *req)
+{
+	struct csvd_volume *v =
+		tevent_req_callback_data(req, struct csvd_volume);
+	char *why = NULL;
+	int ret;
+
+	ret = csvd_fence_recv(req, v->take, &why);
+	TALLOC_FREE(req);
+	if (ret != 0) {
+		take_failed(v, why);
+		return;
+	}
+	take_agents(v);
+}
+
 static void take_storage(struct csvd_volume *v)
 {
 	struct tevent_req *req = NULL;
@@ -309,12 +338,16 @@ static void take_storage(struct csvd_volume *v)
 		take_failed(v, "there is no guard");
 		return;
 	}
-	req = csvd_storage_send(v->take, v, CSVD_STORAGE_START);
+	if (!csvd_fence_unfences(v)) {
+		take_agents(v);
+		return;
+	}
+	req = csvd_unfence_send(v->take, v);
 	if (req == NULL) {
 		take_failed(v, "no memory");
 		return;
 	}
-	tevent_req_set_callback(req, take_started, v);
+	tevent_req_set_callback(req, take_unfenced, v);
 }
 
 static bool take_ours(struct csvd_volume *v,
