@@ -104,6 +104,25 @@ struct csv_transport *csv_tcp_transport(TALLOC_CTX *mem_ctx, int fd)
 	return t;
 }
 
+/*
+ * A congestion control that paces what it sends (BBR) holds answers back with
+ * timers that are longer than the way between two nodes.
+ */
+static void tcp_unpaced(int fd)
+{
+	char name[16] = "";
+	socklen_t len = sizeof(name) - 1;
+
+	if (getsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name, &len) != 0 ||
+	    strncmp(name, "bbr", 3) != 0) {
+		return;
+	}
+	if (setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, "cubic", 5) != 0) {
+		/* not there, or not ours to choose; this one always is */
+		(void)setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, "reno", 4);
+	}
+}
+
 int csv_tcp_setup(int fd)
 {
 	int one = 1;
@@ -117,6 +136,7 @@ int csv_tcp_setup(int fd)
 	if (setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)) != 0) {
 		return errno;
 	}
+	tcp_unpaced(fd);
 	return 0;
 }
 

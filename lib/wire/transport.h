@@ -42,7 +42,7 @@ struct csv_transport {
 /* Plain TCP over a connected socket; takes the socket over. */
 struct csv_transport *csv_tcp_transport(TALLOC_CTX *mem_ctx, int fd);
 
-/* Non-blocking, close on exec, no delay; 0 or errno. */
+/* Non-blocking, close on exec, no delay, not paced; 0 or errno. */
 int csv_tcp_setup(int fd);
 
 /* One recv(2) or readv(2), one sendmsg(2): bytes moved or -errno. */
