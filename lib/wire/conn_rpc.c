@@ -216,7 +216,9 @@ static void conn_hold_over(struct tevent_context *ev,
 /* May what is queued wait for what comes next? */
 static bool conn_hold(struct csv_conn *conn, const struct csv_rpc *rpc)
 {
-	if (conn_more_fn == NULL || rpc->ev != conn->p.ev || conn->lost ||
+	/* who asks one thing at a time is not asked for more */
+	if (conn_more_fn == NULL || conn->inflight < 2 ||
+	    rpc->ev != conn->p.ev || conn->lost ||
 	    conn->held + rpc->out.total > CONN_HOLD_BYTES || !conn_more_fn())
 	{
 		return false;
