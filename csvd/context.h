@@ -51,6 +51,7 @@ struct csvd_member {
 	uint32_t pnn;
 	uint32_t flags; /* NODE_FLAGS_* */
 	bool settled;	/* CTDB finished a recovery with these flags */
+	bool recovered; /* the last recovery was with it, as ctdbd says */
 	char address[64];
 	/* what its csvd told; NULL: not heard of (since it was away) */
 	struct csv_node_info *info;

@@ -143,15 +143,19 @@ bool csvd_quorum_in_view(struct csvd_context *csvd)
 	for (m = csvd->members; m != NULL; m = m->next) {
 		if ((m->flags & NODE_FLAGS_INACTIVE) == 0) {
 			alive++;
+			/* settled: a node that the map does not name */
+			settled &= m->recovered || m->settled;
 		} else {
-			settled &= m->settled;
+			settled &= !m->recovered;
 		}
 	}
-	if (!quorum_required() || alive * 2 > csvd->num_nodes) {
+	if (!quorum_required()) {
 		return true;
 	}
-	return alive != 0 && alive * 2 == csvd->num_nodes &&
-	       (settled || quorum_led(csvd));
+	if (!settled || alive * 2 < csvd->num_nodes) {
+		return false;
+	}
+	return alive * 2 > csvd->num_nodes || quorum_led(csvd);
 }
 
 void csvd_quorum_node_dead(struct csvd_context *csvd, uint32_t pnn)

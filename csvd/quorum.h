@@ -17,11 +17,13 @@ const char *csvd_quorum_missing(struct csvd_context *csvd);
 /*
  * Does this node see the part of the cluster that may write owner records?
  * That is the majority of the nodes, as active members; or half of them, if
- * CTDB's cluster lock, and with it a third vote, is on their side: one of
- * them says that it leads, or a recovery without the others was finished.
+ * one of them leads by CTDB's cluster lock, and with it a third vote. And
+ * CTDB's last recovery was with exactly these: before it, a commit goes to
+ * some of the nodes, and the recovery may take it back.
  */
 bool csvd_quorum_in_view(struct csvd_context *csvd);
-#define CSVD_NO_MAJORITY "no majority of the nodes is in view"
+#define CSVD_NO_MAJORITY \
+	"no majority of the nodes is in view, or CTDB has yet to recover"
 
 /*
  * CTDB lost its connection to this node. If it was the leader, have a new one

@@ -107,6 +107,8 @@ byte top = 1;
 #define STILL_MINE(i) (MINE(i) && same[i] && ep[i] == vep[i])
 #ifdef M_MINORITY
 #define MAY(i) true
+#elif defined M_UNSETTLED
+#define MAY(i) QUORATE(i)
 #else
 #define MAY(i) (settled[i] && QUORATE(i))
 #endif

@@ -29,6 +29,7 @@ BREAKS = {
     'M_RECORD_LATE': (['FAULTS=1'], WRITERS),
     'M_ONE_COMMIT': (['FAULTS=1'], WRITERS),
     'M_MINORITY': (['FAULTS=1'], WRITERS),
+    'M_UNSETTLED': (['FAULTS=2'], WRITERS),
     'M_ORPHAN': (['FAULTS=1'], WRITERS),
     'M_NO_TAG': (['FAULTS=2'], EPOCH),
     'M_RESUMED': (['FAULTS=2', 'RETURNS=0', 'PROGRESS'], r'acceptance cycle'),

@@ -33,6 +33,7 @@ static int setup(void **state)
 	csvd->num_nodes = 1;
 	csvd->members = talloc_zero(csvd, struct csvd_member);
 	csvd->members->pnn = 1;
+	csvd->members->recovered = true;
 	csvd->incarnation = 77;
 	*state = csvd;
 	return csvd->db != NULL ? 0 : -1;
