@@ -208,15 +208,22 @@ static int record_store(struct csvd_context *csvd,
 	return NT_STATUS_IS_OK(status) ? 0 : EIO;
 }
 
+/*
+ * Each write differs from the one before: dbwrap leaves out a record that
+ * would be the same, and without any the commit does nothing at all, which
+ * take_confirm() must not have.
+ */
 static int record_store_owner(struct csvd_context *csvd,
 			      const char *name,
 			      struct csv_owner_record *rec)
 {
+	struct timeval tv = timeval_current();
 	char *key = record_key("OWNER", name);
 	int ret;
 
 	rec->version = CSV_RECORD_VERSION;
-	rec->changed = time(NULL);
+	rec->changed = MAX((uint64_t)tv.tv_sec * 1000000 + tv.tv_usec,
+			   rec->changed + 1);
 	ret = record_store(csvd,
 			   key,
 			   rec,

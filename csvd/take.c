@@ -201,16 +201,16 @@ static void take_overtake(struct csvd_volume *v, const struct csvd_mark *found)
 				   v->rec,
 				   found->epoch,
 				   found->sequence);
-	if (ret == 0) {
-		ret = csvd_record_owner(v->csvd, v, v->name, &rec);
+	/* also when it stopped half-way: it has to be released */
+	if (csvd_record_owner(v->csvd, v, v->name, &rec) == 0) {
+		talloc_free(v->rec);
+		v->rec = rec;
 	}
 	if (ret != 0) {
 		take_failed(v, "the databases are older than the volume and "
 			       "cannot be changed");
 		return;
 	}
-	talloc_free(v->rec);
-	v->rec = rec;
 	take_mark(v);
 }
 

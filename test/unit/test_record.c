@@ -266,6 +266,31 @@ static void only_the_record_that_was_judged_is_changed(void **state)
 	assert_int_equal(csvd_record_change(csvd, "vol1", old, &rec), EAGAIN);
 }
 
+/* Or dbwrap would make nothing of the second commit of an ownership. */
+static void no_write_is_the_same_again(void **state)
+{
+	struct csvd_context *csvd = *state;
+	struct csv_owner_record *rec = NULL;
+	DATA_BLOB before, after;
+	unsigned i;
+
+	assert_int_equal(add(csvd, "vol1"), 0);
+	assert_int_equal(take(csvd, 1), 0);
+	for (i = 0; i < 1000; i++) {
+		before = fetch(csvd);
+		rec = owner(csvd);
+		assert_int_equal(csvd_record_change(csvd, "vol1", rec, rec),
+				 0);
+		after = fetch(csvd);
+		assert_int_not_equal(data_blob_cmp(&before, &after), 0);
+	}
+	/* nor when the clock goes back */
+	rec = owner(csvd);
+	rec->changed = INT64_MAX / 2;
+	assert_int_equal(csvd_record_change(csvd, "vol1", rec, rec), 0);
+	assert_true(owner(csvd)->changed == (uint64_t)INT64_MAX / 2 + 1);
+}
+
 static void a_minority_writes_none(void **state)
 {
 	struct csvd_context *csvd = *state;
@@ -380,6 +405,7 @@ int main(void)
 		T(damaged_lengths_are_refused),
 		T(a_damaged_record_is_not_changed),
 		T(only_the_record_that_was_judged_is_changed),
+		T(no_write_is_the_same_again),
 		T(a_minority_writes_none),
 		T(an_epoch_grows_by_one_or_stays),
 		T(what_the_volume_remembers_is_overtaken),
