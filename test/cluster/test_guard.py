@@ -115,6 +115,14 @@ def cut_off(node):
                      [n for n in node.bed.nodes if n != node])
 
 
+def restarted(node):
+    """The init system starts ctdbd again; csvd has waited for it."""
+    supervisors, _ = faults.csvd_pids(node)
+    node.restart_ctdbd()
+    node.bed.wait_healthy()
+    assert faults.csvd_pids(node)[0] == supervisors
+
+
 def not_at_all(_node):
     """The bed's reset is the way back."""
 
@@ -122,8 +130,8 @@ def not_at_all(_node):
 # name: (fault, the way back, is the owner fenced)
 FAULTS = {
     "csvd SIGSTOPped": (csvd_stopped, csvd_continued, False),
-    "ctdbd SIGSTOPped": (ctdbd_stopped, not_at_all, False),
-    "ctdbd killed": (faults.kill_ctdbd, not_at_all, False),
+    "ctdbd SIGSTOPped": (ctdbd_stopped, restarted, False),
+    "ctdbd killed": (faults.kill_ctdbd, restarted, False),
     "node banned": (banned, unbanned, False),
     "node stopped": (stopped, continued, False),
     "cut off from the nodes": (cut_off, not_at_all, True),
