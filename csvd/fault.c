@@ -8,6 +8,7 @@
  */
 #include "csvd/fault.h"
 #include "csvd/serve_private.h"
+#include "lib/volume/local.h"
 
 static const char *const fault_points[SERVE_FAULTS] = {
 	[SERVE_FAULT_BEFORE_OP] = "before",
@@ -43,6 +44,8 @@ static void fault_hit(enum serve_fault point, enum csv_op op)
 	if (point != armed.point || op != armed.op) {
 		return;
 	}
+	/* the worker may still be the user it worked for */
+	(void)csv_local_thread_root();
 	fd = open(armed.file, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600);
 	if (fd == -1) {
 		return; /* it was hit before */

@@ -39,13 +39,17 @@ def _fault(bed):
     text = conf.read_text("utf-8")
     bed.node(1).run("rm", "-f", "/run/csvd/fault")
 
+    def said():
+        return bed.node(1).log("csvd.log").count("will fail on purpose")
+
     def arm(point):
         conf.write_text(text.replace(
             "[global]\n", f"[global]\n\tcsv:fault = {point} wait\n"
             "\tcsv:fault file = /run/csvd/fault\n"), "utf-8")
+        before = said()
         signal_csvd(bed.node(1), "HUP")
-        proc.wait_until("the fault is armed", lambda: "will fail on purpose"
-                        in bed.node(1).log("csvd.log"), 10, 0.05)
+        proc.wait_until("the fault is armed", lambda: said() > before, 10,
+                        0.05)
         return lambda: bed.node(1).run("test", "-e", "/run/csvd/fault",
                                        check=False).returncode == 0
     yield arm
@@ -67,13 +71,16 @@ def test_owner_dies_at(bed, volume, fault, case):
     """Power cut of the owner at the point, with the operation's smbd and the
     second client on two other nodes."""
     command, point, then, there = CASES[case]
+    bed.node(1).run("sh", "-c", "rm -rf /csv/vol1/vms/[dfg]")
     put(bed, bed.client, bed.node(2), "f", "first")
     hit = fault(point)
     epoch = volume.epoch()
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         first = pool.submit(bed.client.smbclient, bed.node(2).address, "vms",
                             command, timeout=90)
-        proc.wait_until(f"csvd is at {point}", hit, 20, 0.05)
+        proc.wait_until(f"csvd is at {point}",
+                        lambda: hit() or first.done(), 20, 0.05)
+        assert hit(), first.result()
         if then is not None:
             put(bed, bed.clients[1], bed.node(3), then, "theirs")
         assert not first.done()
