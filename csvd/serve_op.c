@@ -355,7 +355,8 @@ static void read_job(struct serve_conn *conn,
 		     struct serve_handle *handle,
 		     const struct csv_io_req *io)
 {
-	bool cached = handle->file->how & CSV_O_READ;
+	bool cached = (handle->file->how & CSV_O_READ) &&
+		      !serve_grace_waits(handle->vol, h);
 	struct serve_job *job = NULL;
 
 	if (cached && io->length <= SERVE_SMALL_READ &&
