@@ -90,13 +90,14 @@ static void volume_free(struct serve_volume *vol)
 static int serve_destructor(struct csv_serve *serve)
 {
 	struct serve_volume *vol = NULL;
+	bool runs = serve->role.num_threads > 0;
 
-	while (serve->thread_runs && (vol = serve->volumes) != NULL) {
+	while (runs && (vol = serve->volumes) != NULL) {
 		(void)csv_serve_stop(serve, vol->name, 60000);
 	}
-	if (serve->thread_runs) {
+	if (runs) {
 		serve_command(serve, cmd_quit, NULL);
-		pthread_join(serve->thread, NULL);
+		serve_role_join(serve);
 	}
 	while (serve->conns != NULL) {
 		struct serve_conn *conn = serve->conns;
@@ -113,6 +114,7 @@ static int serve_destructor(struct csv_serve *serve)
 	if (serve->event_fd != -1) {
 		close(serve->event_fd);
 	}
+	pthread_cond_destroy(&serve->role.cond);
 	pthread_cond_destroy(&serve->cond);
 	pthread_mutex_destroy(&serve->mutex);
 	return 0;
@@ -155,9 +157,8 @@ static int serve_start_thread(struct csv_serve *serve)
 
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
-	ret = pthread_create(&serve->thread, NULL, serve_thread, serve);
+	ret = serve_role_start(serve);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	serve->thread_runs = ret == 0;
 	return ret;
 }
 
@@ -186,6 +187,7 @@ static void serve_init_sync(struct csv_serve *serve)
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_mutex_init(&serve->mutex, NULL);
 	pthread_cond_init(&serve->cond, &attr);
+	pthread_cond_init(&serve->role.cond, NULL);
 	pthread_condattr_destroy(&attr);
 }
 

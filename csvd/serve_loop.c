@@ -282,9 +282,9 @@ static void loop_identity(void)
 	}
 }
 
-void *serve_thread(void *private_data)
+/* Until the end, or until this is not the socket thread any more. */
+static void loop_run(struct csv_serve *serve)
 {
-	struct csv_serve *serve = private_data;
 	struct epoll_event events[LOOP_EVENTS];
 	uint64_t ticked = csv_now_ms();
 	bool pending = false;
@@ -293,7 +293,9 @@ void *serve_thread(void *private_data)
 	int num;
 	int i;
 
-	loop_identity();
+	if (!serve_role_run(serve)) { /* what the last one left */
+		return;
+	}
 	while (!serve->quit) {
 		ticks = serve->num_new > 0 || serve->deaf;
 		timeout = ticks ? LOOP_TICK_MS : -1;
@@ -306,8 +308,14 @@ void *serve_thread(void *private_data)
 				 pending ? 0 : timeout);
 		for (i = 0; i < num; i++) {
 			loop_event(serve, &events[i]);
+			if (!serve_role_run(serve)) {
+				return;
+			}
 		}
 		pending = loop_pending(serve);
+		if (!serve_role_run(serve)) {
+			return;
+		}
 		if (ticks && csv_now_ms() - ticked >= LOOP_TICK_MS) {
 			loop_tick(serve);
 			loop_listen(serve, true);
@@ -317,6 +325,17 @@ void *serve_thread(void *private_data)
 			serve_grace_tick(serve);
 		}
 		loop_bury(serve);
+	}
+	serve_role_quit(serve);
+}
+
+void *serve_thread(void *private_data)
+{
+	struct csv_serve *serve = private_data;
+
+	loop_identity();
+	while (serve_role_wait(serve)) {
+		loop_run(serve);
 	}
 	return NULL;
 }

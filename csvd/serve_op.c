@@ -355,7 +355,8 @@ static void read_job(struct serve_conn *conn,
 		     struct serve_handle *handle,
 		     const struct csv_io_req *io)
 {
-	bool cached = handle->file->how & CSV_O_READ;
+	bool cached = (handle->file->how & CSV_O_READ) &&
+		      !serve_grace_waits(handle->vol, h);
 	struct serve_job *job = NULL;
 
 	if (cached && io->length <= SERVE_SMALL_READ &&
@@ -396,7 +397,11 @@ static void write_job(struct serve_conn *conn,
 		serve_job_answer(job);
 		return;
 	}
-	serve_job_start(job);
+	if (serve_role_fits(job)) {
+		serve_role_add(job);
+	} else {
+		serve_job_start(job);
+	}
 }
 
 /* READ and WRITE. *data_owned: false when data was taken over. */

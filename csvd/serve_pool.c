@@ -18,7 +18,7 @@ void serve_fault(enum serve_fault point, const struct serve_job *job)
 	}
 }
 
-static void job_back(struct serve_job *job)
+void serve_pool_back(struct serve_job *job)
 {
 	struct csv_serve *serve = job->vol->serve;
 	bool first;
@@ -30,6 +30,17 @@ static void job_back(struct serve_job *job)
 	if (first) {
 		serve_wake(serve);
 	}
+}
+
+void serve_pool_exec(struct serve_job *job)
+{
+	if (atomic_load(&job->cancelled)) {
+		job->status = ECANCELED;
+		return;
+	}
+	serve_fault(SERVE_FAULT_BEFORE_OP, job);
+	serve_exec(job);
+	serve_fault(SERVE_FAULT_AFTER_OP, job);
 }
 
 static struct serve_job *pool_take(struct serve_pool *pool)
@@ -56,14 +67,8 @@ static void *pool_thread(void *private_data)
 	struct serve_job *job = NULL;
 
 	while ((job = pool_take(pool)) != NULL) {
-		if (atomic_load(&job->cancelled)) {
-			job->status = ECANCELED;
-		} else {
-			serve_fault(SERVE_FAULT_BEFORE_OP, job);
-			serve_exec(job);
-			serve_fault(SERVE_FAULT_AFTER_OP, job);
-		}
-		job_back(job);
+		serve_pool_exec(job);
+		serve_pool_back(job);
 	}
 	return NULL;
 }

@@ -3,7 +3,8 @@
  * The inside of serving: serve.c (life, volumes, commands), serve_loop.c (the
  * socket thread), serve_conn.c (one connection: bytes), serve_out.c (answers),
  * serve_op.c (one message), serve_exec.c and serve_once.c (operations, in workers),
- * serve_pool.c (worker threads), replay.c.
+ * serve_pool.c (worker threads), serve_role.c (who is the socket thread),
+ * replay.c.
  *
  * Who may touch what: everything but a job that a worker has and the pools'
  * queues belongs to the socket thread. The main thread has commands run there
@@ -23,6 +24,7 @@
 #include <sys/uio.h>
 #include "csvd/serve.h"
 #include "lib/volume/backend.h"
+#include "lib/volume/local.h"
 #include "lib/wire/codec.h"
 #include "lib/wire/tls.h"
 
@@ -39,6 +41,7 @@
 #define SERVE_BATCH 65536 /* small answers share a send */
 #define SERVE_SMALL_READ 16384
 #define SERVE_WORKERS 16
+#define SERVE_ROLE_THREADS 16
 #define SERVE_BUF_MIN 65536 /* buffers for data are kept and used again */
 #define SERVE_BUF_MAX 1048576
 #define SERVE_BUFS_KEPT 16 /* of each size */
@@ -88,6 +91,7 @@ struct serve_volume {
 	bool draining;
 	bool idle; /* serve->mutex; draining, and nothing is left */
 	bool no_inline_write;
+	uint64_t slow_until; /* of csv_now_ms(): writes are for workers */
 	unsigned jobs;
 	unsigned handles;
 	struct csv_serve_counters counters;
@@ -225,6 +229,25 @@ struct serve_command {
 	bool done;
 };
 
+/* serve_role.c */
+struct serve_role {
+	pthread_cond_t cond;
+	/* serve->mutex */
+	pthread_t threads[SERVE_ROLE_THREADS];
+	unsigned num_threads;
+	bool led;    /* there is a socket thread */
+	bool looked; /* one that stands by looks at it */
+	bool quit;
+	/* any thread */
+	atomic_uint standby;
+	atomic_bool watched;
+	_Atomic uint64_t inside;
+	_Atomic uint64_t serial;
+	/* the socket thread; vol: who takes over from it as well */
+	struct serve_volume *vol;
+	struct serve_job *jobs;
+};
+
 struct csv_serve {
 	struct csv_tls_server_params tls;
 	unsigned keepalive_ms;
@@ -233,10 +256,9 @@ struct csv_serve {
 	int epoll_fd;
 	int event_fd;
 	uint16_t port;
-	pthread_t thread;
-	bool thread_runs;
+	struct serve_role role;
 
-	pthread_mutex_t mutex; /* command, volumes' idle, done */
+	pthread_mutex_t mutex; /* command, volumes' idle, done, role */
 	pthread_cond_t cond;
 	struct serve_command *command;
 	struct serve_job *done;
@@ -330,6 +352,20 @@ void serve_job_start(struct serve_job *job);
 void serve_job_done(struct serve_job *job);
 void serve_job_answer(struct serve_job *job);
 
+/* serve_role.c */
+int serve_role_start(struct csv_serve *serve);
+/* The socket thread has ended for good: the others too. */
+void serve_role_quit(struct csv_serve *serve);
+void serve_role_join(struct csv_serve *serve);
+/* Stand by until this is the socket thread. False: no more. */
+bool serve_role_wait(struct csv_serve *serve);
+/* May the socket thread do this job itself? */
+bool serve_role_fits(const struct serve_job *job);
+/* It will, in the next serve_role_run(). */
+void serve_role_add(struct serve_job *job);
+/* False: this is not the socket thread any more, and may touch nothing. */
+bool serve_role_run(struct csv_serve *serve);
+
 /* serve_grace.c: of the socket thread */
 /* Does this request have to wait? */
 bool serve_grace_waits(const struct serve_volume *vol,
@@ -365,6 +401,10 @@ int serve_once(struct serve_job *job, int (*fn)(struct serve_job *job));
 
 /* serve_pool.c */
 void serve_fault(enum serve_fault point, const struct serve_job *job);
+/* Do it, on this thread. */
+void serve_pool_exec(struct serve_job *job);
+/* It is done: the socket thread shall take it from here. */
+void serve_pool_back(struct serve_job *job);
 int serve_pool_start(struct serve_pool *pool, TALLOC_CTX *mem_ctx,
 		     unsigned num);
 void serve_pool_stop(struct serve_pool *pool);

@@ -285,6 +285,46 @@ static void slow_disk_is_not_silence(void **state)
 }
 
 /*
+ * A write that the socket thread does itself, and which has to wait, holds up
+ * nobody: another thread takes over, and the volume's next go to workers.
+ */
+static void slow_write_moves_the_role(void **state)
+{
+	struct fixture *f = *state;
+	struct tevent_req *reqs[2] = {};
+	struct csv_stat st = {};
+	char data[300] = "late";
+	uint64_t start = now_ms();
+	unsigned i;
+	size_t n;
+
+	shut_gate(SERVE_FAULT_BEFORE_OP, CSV_OP_WRITE);
+	for (i = 0; i < 2; i++) {
+		reqs[i] = f->b->ops->pwrite_send(
+			f, f->ev, f->f, data, sizeof(data), i * 4096, 0);
+		assert_non_null(reqs[i]);
+		wait_at_gate(i + 1);
+		assert_int_equal(f->b->ops->fstat(f->f, &st), 0);
+		assert_int_equal(st.size, 0);
+	}
+	assert_true(now_ms() - start < 2000); /* the keepalive's limit */
+	open_gate();
+	for (i = 0; i < 2; i++) {
+		assert_true(tevent_req_poll(reqs[i], f->ev));
+		assert_int_equal(f->b->ops->recv(reqs[i], &n), 0);
+		assert_int_equal(n, sizeof(data));
+		talloc_free(reqs[i]);
+	}
+	for (i = 0; i < 50; i++) {
+		assert_int_equal(f->b->ops->pwrite(f->f, data, sizeof(data),
+						   i * 512, 0, &n),
+				 0);
+	}
+	assert_int_equal(f->b->ops->fstat(f->f, &st), 0);
+	assert_int_equal(st.size, 49 * 512 + sizeof(data));
+}
+
+/*
  * A freed request's buffer is nobody's any more: the answer that comes late
  * must not write there (ASan looks), the connection lives on.
  */
@@ -924,6 +964,7 @@ int main(void)
 		TEST_FORK(many_handles_take_little),
 		TEST_FORK(liars_are_cut_off),
 		TEST(slow_disk_is_not_silence),
+		TEST(slow_write_moves_the_role),
 		TEST(cancelled_reads_touch_nothing),
 		TEST(credits_hold),
 		TEST(counters_outlive_an_ownership),
