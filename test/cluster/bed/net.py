@@ -14,6 +14,7 @@ from . import ns, proc
 BRIDGE = "bed0"
 CLUSTER = "10.77.0."
 SERVICE = "10.77.1."
+CONGESTION_CONTROL = "/proc/sys/net/ipv4/tcp_congestion_control"
 
 
 def cluster_address(node):
@@ -71,6 +72,10 @@ def plug(bed_pid, pid, cable, addresses):
                   f"link set {cable} up"])
     _ip(pid, ["link set lo up", "link set eth0 up"]
         + [f"addr add {a}/24 dev eth0" for a in addresses])
+    # Whatever this machine's default is: BBR paces by the round
+    # trip, which is some microseconds here, and stalls for milliseconds.
+    ns.command(ns.enter_argv(pid, "n")
+               + ["sh", "-c", f"echo reno >{CONGESTION_CONTROL}"])
 
 
 def unplug(bed_pid, cable):
