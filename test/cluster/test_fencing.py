@@ -3,6 +3,7 @@
 a csvd that was killed leaves no agent behind that mounts something later."""
 
 import os
+import shutil
 import signal
 import time
 
@@ -12,7 +13,8 @@ from bed import checks, faults, proc
 from bed.errors import BedError
 
 FENCE_AGENT = "fence_bed"
-SLOW = "/shared/ocf/slow"
+ROOT = "slow-ocf"               # below /shared
+SLOW = f"/shared/{ROOT}/slow"
 WRAPPER = f"""#!/bin/sh
 [ "$1" != start ] || [ ! -e {SLOW} ] || timeout 60 sleep 20
 exec /usr/lib/ocf/resource.d/heartbeat/Filesystem "$@"
@@ -76,7 +78,7 @@ def test_an_administrator_tries_the_agent(bed, volume):
 def _slow(bed, volume):
     """The Filesystem agent of all nodes, whose start takes 20 s as long as
     SLOW exists."""
-    root = bed.dir / "shared/ocf"
+    root = bed.dir / "shared" / ROOT
     folder = root / "resource.d/heartbeat"
     folder.mkdir(parents=True)
     (root / "lib").symlink_to("/usr/lib/ocf/lib")
@@ -86,7 +88,7 @@ def _slow(bed, volume):
 
     def tell(*args):
         bed.node(1).run("net", "conf", *args, "global", "csv:ocf root",
-                        *(["/shared/ocf"] if args[0] == "setparm" else []))
+                        *([f"/shared/{ROOT}"] if args[0] == "setparm" else []))
         for node in bed.alive():
             for pid in faults.csvd_pids(node)[0]:
                 proc.send(pid, signal.SIGHUP)
@@ -97,6 +99,7 @@ def _slow(bed, volume):
     (root / "slow").unlink(missing_ok=True)
     tell("delparm")
     volume.wait_active()
+    shutil.rmtree(root)
 
 
 def test_no_agent_outlives_its_csvd(bed, volume, slow):

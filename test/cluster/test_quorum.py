@@ -8,12 +8,23 @@ import time
 
 import pytest
 
-from bed import faults, proc, samba
+from bed import checks, faults, proc, samba
 from drive import Volume, quorum
 
 SOAK = bool(os.environ.get("SOFS_SOAK"))
 LOST_S, TAKEN_S = 3, 4
 WATCH_S = 8     # two periods of CTDB's leader timeout, and more
+
+
+@pytest.fixture(name="bed")
+def _bed(bed):
+    """Without a volume: nobody is fenced for owning one."""
+    volume = Volume(bed)
+    if volume.declared():
+        volume.remove()
+        proc.wait_until("nobody has it mounted", lambda: not
+                        checks.mounts(bed, volume.name), 20, 0.1)
+    return bed
 
 
 class Watch:

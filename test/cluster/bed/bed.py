@@ -221,6 +221,14 @@ class Bed:
             found[address] = int(pnn) + 1
         return found
 
+    def node_at(self, address):
+        """The node that clients reach there now; None: nobody knows."""
+        for node in self.nodes:
+            if address in (node.address, node.cluster_address):
+                return node
+        number = address and self.public_ips(self.alive()[0]).get(address)
+        return self.node(number) if number else None
+
     def leader(self):
         """The node that leads the cluster, as the first living one says."""
         number = self.status(self.alive()[0])["leader"]

@@ -73,15 +73,15 @@ class Ledger:
         """(least read, least written, are these all) of the clients that
         used this node."""
         read, written, whole = 0, 0, True
-        known = {n.address for n in self.bed.nodes}
         for entry in self.bed.moved[self.first_entry:]:
             if self.bed.share_volumes.get(entry.share) != self.volume.name:
                 continue
-            if entry.address == node.address:
+            at = self.bed.node_at(entry.address)
+            if at is node:
                 read, written = read + entry.read, written + entry.written
-            elif entry.address in known:
+            elif at is not None:
                 continue
-            whole = whole and entry.whole
+            whole = whole and entry.whole and at is not None
         return read, written, whole
 
     def _node(self, node, now, owners):
