@@ -35,6 +35,12 @@ def mounts(bed, volume):
     return found
 
 
+def wait_unmounted(bed, volume, timeout=30):
+    """Wait until no mount namespace has it."""
+    proc.wait_until(f"{volume} is free", lambda: not mounts(bed, volume),
+                    timeout)
+
+
 def assert_mounted_only_on(bed, volume, owner):
     """No mount namespace but the owner's has it; with owner None, none."""
     allowed = {owner.namespace("mnt")} if owner else set()
