@@ -3,8 +3,8 @@
 Nothing is lost or doubled, no client is told an error, no volume ever has two
 mounts that are not shut down, and everything is well again after each fault.
 
-SOFS_FAULTS           how many (1000 in make soak)
-SOFS_FAULT_SECONDS    and for how long at least (3600 in make soak)
+SOFS_FAULTS           how many (1000)
+SOFS_FAULT_SECONDS    and for how long at least (3600)
 SOFS_SEED             what is drawn; printed, and in the report
 SOFS_FAULT_FIRST      the number of the first: a single fault again
 SOFS_FAULT_ONLY       words in the names of the faults that may come
@@ -40,6 +40,7 @@ class Soak:
                            volumes=len(scene.volumes))
         self.mender = Mender(scene)
         self.number, self.began = FIRST, time.monotonic()
+        self.leg_first = FIRST
 
     def over(self):
         """Enough faults, and enough time."""
@@ -73,6 +74,7 @@ class Soak:
 
     def leg(self):
         """Some faults with the same clients; they read back at the end."""
+        self.leg_first = self.number
         with Clients(self.scene, f"leg-{self.number}") as clients:
             try:
                 for _ in range(LEG):
@@ -92,11 +94,33 @@ class Soak:
             while not self.over():
                 self.leg()
         except BaseException as why:
-            self.table.failure = f"{self.plan[self.number]}: {why}"
+            self.table.failure = f"{self.where()}: {why}"
             raise
         finally:
+            self.table.head["looks_at_mounts"] = self.watch.rounds
+            self.table.head["longest_look_ms"] = round(
+                self.watch.longest_round_s * 1000)
             self.table.save()
             print(self.table.text())
+
+    def where(self):
+        """How to have it again: the fault, or what the clients' blocks went
+        through."""
+        return (f"SOFS_SEED={self.plan.seed} SOFS_FAULT_FIRST={self.number}: "
+                f"fault {self.plan[self.number]}; its clients began at fault "
+                f"{self.leg_first}")
+
+
+def test_a_seed_says_everything():
+    """The same seed, the same faults, each one also by itself; all of them,
+    for every role, before one comes again."""
+    plan = Plan("x")
+    all_at_once = [str(plan[n]) for n in range(2 * len(plan.cards))]
+    assert [str(Plan("x")[n]) for n in (5, 100, 3)] == [
+        all_at_once[n] for n in (5, 100, 3)]
+    assert [str(Plan("y")[n]) for n in range(20)] != all_at_once[:20]
+    assert {(p.fault, bool(p.owns), p.leads) for p in map(
+        plan.__getitem__, range(len(plan.cards)))} == set(plan.cards)
 
 
 @pytest.mark.skipif(not SOAK, reason="hours; make soak runs it")
@@ -112,8 +136,8 @@ def test_random_faults(new_bed):
         except BaseException as why:
             kept = scene.bed.keep_logs(f"soak-{seed}-{soak.number}")
             raise AssertionError(
-                f"SOFS_SEED={seed} SOFS_FAULT_FIRST={soak.number}: "
-                f"{soak.plan[soak.number]}: {why}; logs: {kept}") from why
+                f"{soak.where()}: {why}; logs: {kept}") from why
+    scene.bed.keep_logs(f"soak-{seed}")     # long gaps want a reason, too
     dirty = scene.fsck()
     soak.table.passed = not dirty
     soak.table.save()
