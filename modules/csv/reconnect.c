@@ -18,21 +18,25 @@
 #include "locking/share_mode_lock.h"
 #include "librpc/gen_ndr/ndr_open_files.h"
 
+struct csv_given_back {
+	const struct smbXsrv_open_global *global;
+	struct server_id pid;
+	bool lives;
+};
+
 static bool csv_given_back_fn(struct share_mode_entry *e,
 			      bool *modified,
 			      void *private_data)
 {
-	const struct smbXsrv_open_global *global = private_data;
+	struct csv_given_back *state = private_data;
 
-	if (e->share_file_id != global->open_persistent_id ||
-	    !GUID_equal(&e->create_guid, &global->create_guid))
+	if (e->share_file_id != state->global->open_persistent_id ||
+	    !GUID_equal(&e->create_guid, &state->global->create_guid))
 	{
 		return false;
 	}
-	if (serverid_exists(&e->pid)) {
-		e->pid.unique_id = ~e->pid.unique_id;
-		*modified = true;
-	}
+	state->pid = e->pid;
+	state->lives = serverid_exists(&e->pid);
 	return true;
 }
 
@@ -53,6 +57,25 @@ static bool csv_cookie_file_id(DATA_BLOB cookie, struct file_id *id)
 	return NDR_ERR_CODE_IS_SUCCESS(err);
 }
 
+static void csv_given_back_locked(struct share_mode_lock *lck,
+				  const struct smbXsrv_open_global *global)
+{
+	struct csv_given_back state = {.global = global};
+	struct server_id gone;
+
+	(void)share_mode_forall_entries(lck, csv_given_back_fn, &state);
+	if (!state.lives) {
+		return;
+	}
+	gone = state.pid;
+	gone.unique_id = ~gone.unique_id;
+	(void)reset_share_mode_entry(lck,
+				     state.pid,
+				     global->open_persistent_id,
+				     gone,
+				     UINT64_MAX);
+}
+
 /*
  * smbd has looked at the record of the open, and made it ours, before it asks
  * the VFS: whoever the entry names has given the handle back, or is gone.
@@ -67,9 +90,7 @@ static void csv_given_back(const struct smbXsrv_open *op, DATA_BLOB cookie)
 	}
 	lck = get_existing_share_mode_lock(NULL, id);
 	if (lck != NULL) {
-		(void)share_mode_forall_entries(lck,
-						csv_given_back_fn,
-						op->global);
+		csv_given_back_locked(lck, op->global);
 		TALLOC_FREE(lck);
 	}
 }

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * A storm of opens: files are created, closed and deleted one after the other
- * as fast as the server answers, or paced by --interval-ms. --count names are
- * used in turn (default 100). Commands: "status", "stop".
+ * A storm of opens: files are opened and closed one after the other as fast
+ * as the server answers, or paced by --interval-ms. --count names are used in
+ * turn (default 100); every tenth time each of them is deleted, and the next
+ * time made again. Commands: "status", "stop".
  */
 #include "client.h"
+
+#define STORM_DELETE_EVERY 10
 
 struct storm {
 	struct main_context *ctx;
@@ -50,7 +53,7 @@ static void storm_command(const char *command, void *private_data)
 	storm_answer(s, s->stop ? "stopping" : "status");
 }
 
-/* One file: made, if it is not there, closed, and every other time deleted. */
+/* One file: opened, or made if it is not there, and closed. */
 static NTSTATUS storm_open(struct storm *s, uint32_t name)
 {
 	struct smb3_open_params params = {
@@ -68,7 +71,7 @@ static NTSTATUS storm_open(struct storm *s, uint32_t name)
 	if (path == NULL) {
 		return NT_STATUS_NO_MEMORY;
 	}
-	if (s->opens / s->ctx->count % 2 == 1) {
+	if ((s->opens / s->ctx->count + 1) % STORM_DELETE_EVERY == 0) {
 		params.create_options |= FILE_DELETE_ON_CLOSE;
 	}
 	params.path = path;

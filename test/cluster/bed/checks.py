@@ -84,6 +84,34 @@ def assert_volume(bed, volume, owner):
     assert_no_foreign_descriptor(bed, volume, owner)
 
 
+class Panics:
+    """``p = Panics(bed)`` … ``p.check()``: no program of Samba panicked since
+    the last look."""
+
+    LOGS = ("samba.log", "csvd.log", "log.ctdb")
+
+    def __init__(self, bed):
+        self.bed, self._at = bed, {}
+        self.new()
+
+    def new(self):
+        """Lines about panics since the last look."""
+        found = []
+        for node in self.bed.nodes:
+            for name in self.LOGS:
+                text, at = node.log(name), self._at.get((node, name), 0)
+                self._at[node, name] = len(text)
+                found += [f"{node.name} {name}: {line.strip()}"
+                          for line in text[at:].splitlines()
+                          if "PANIC" in line or "INTERNAL ERROR" in line]
+        return found
+
+    def check(self):
+        """AssertionError with what they say."""
+        found = self.new()
+        assert not found, found[:4]
+
+
 class Flushed:
     """``with Flushed(bed, volume):`` fails if no flush reached the LUN."""
 

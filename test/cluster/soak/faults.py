@@ -80,7 +80,7 @@ def _kill_csvd(hit):
 
 
 def _kill_csvd_and_guard(hit):
-    for name in ("csvd-guard", "csvd", "csvd-answer"):
+    for name in ("csvd", "csvd-guard", "csvd-answer"):
         for pid in hit.victim.pids(name):
             proc.send(pid, signal.SIGKILL)
 

@@ -23,6 +23,7 @@ class Scene:
         self.volumes = [Volume(bed, name) for name in bed.luns]
         self.shares = [f"share{n + 1}" for n in range(len(self.volumes))]
         self.plain = []
+        self.panics = checks.Panics(bed)
 
     @classmethod
     def up(cls, make_bed=Bed.up, **kwargs):
@@ -71,8 +72,9 @@ class Scene:
         return [volume.epoch() for volume in self.volumes]
 
     def check(self):
-        """Each volume is mounted by its owner only, and no other smbd holds
-        anything of it."""
+        """Each volume is mounted by its owner only, no other smbd holds
+        anything of it; and nothing has panicked."""
+        self.panics.check()
         for volume in self.volumes:
             volume.check()
 

@@ -15,7 +15,7 @@ from .clients import PATIENT
 
 HOGS_PER_NODE = 2
 SPINNER = "while :; do :; done"
-STORMS_PER_NODE = 2
+STORMS_PER_NODE = 6             # each waits for its answer before it goes on
 
 
 @contextlib.contextmanager
