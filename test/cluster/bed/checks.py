@@ -89,8 +89,8 @@ class Panics:
     the last look."""
 
     LOGS = ("samba.log", "csvd.log", "log.ctdb")
-    # how smbd ends for a client that comes while there is no ctdbd
-    EXPECTED = "reinit_after_fork() failed"
+    # how a child of smbd ends that begins while there is no ctdbd
+    EXPECTED = "reinit_after_fork"
 
     def __init__(self, bed):
         self.bed, self._at = bed, {}
