@@ -7,7 +7,7 @@
 #   make demo        deps, build, three nodes, a table at the end (root)
 #   make check-vm    what needs another kernel, in virtual machines (root)
 #   make bench       redirected against direct, in one run
-#   make soak        the long lists
+#   make soak        the long lists (random faults, storm: doc/faults.md)
 #   make install     our files into Samba's prefix; with DESTDIR= all of it
 #   make clean       our build directory; Samba's stays
 #

@@ -44,8 +44,9 @@
  * offload_*		  csv/offload.c: the data moves at the owner
  * lock, getlock, filesystem_sharemode, linux_setlease
  *			  csv/lock.c: the kernel's are off
- * create_file, durable_*, fget_nt_acl, fset_nt_acl, f*_dos_attributes,
- * brl_*, strict_lock_check, translate_name, parent_pathname, fstreaminfo,
+ * durable_*		  csv/reconnect.c: vfs_default's, after one correction
+ * create_file, fget_nt_acl, fset_nt_acl, f*_dos_attributes, brl_*,
+ * strict_lock_check, translate_name, parent_pathname, fstreaminfo,
  * fsctl, *_compression, get_dfs_referrals
  *			  csv/generic.c: vfs_default's, which only calls back
  * rename_stream, fchflags, get_shadow_copy_data

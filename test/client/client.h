@@ -370,6 +370,7 @@ int mode_locks(struct main_context *ctx);
 int mode_ops(struct main_context *ctx);
 int mode_outstanding(struct main_context *ctx);
 int mode_many(struct main_context *ctx);
+int mode_storm(struct main_context *ctx);
 
 /* control.c: commands on stdin or a fifo */
 struct control;

@@ -23,6 +23,7 @@ static const struct mode modes[] = {
 	{ "outstanding", mode_outstanding,
 	  "many requests at once, and what goes on beside them" },
 	{ "many", mode_many, "many sessions with open handles" },
+	{ "storm", mode_storm, "opens and closes without a pause" },
 };
 
 struct cmdline {

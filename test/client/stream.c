@@ -60,9 +60,10 @@ static void stream_answer(const struct stream *s, const char *what,
 	struct timeval now = timeval_current();
 	json_t *json = NULL;
 
-	json = json_pack("{s:s, s:s, s:I, s:f, s:f, s:i}",
+	json = json_pack("{s:s, s:s, s:s, s:I, s:f, s:f, s:i}",
 			 "answer", what,
 			 "name", name,
+			 "address", smb3_address(s->client),
 			 "blocks_written", (json_int_t)s->written,
 			 "silent_ms", msec_between(s->last_ack, now),
 			 "longest_gap_ms", s->longest_gap_ms,

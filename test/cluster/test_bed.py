@@ -8,6 +8,7 @@ import subprocess
 import pytest
 
 from bed import BedError, checks, faults, fence, lun, proc
+from bed.watch import Mounts
 from drive import Volume
 
 pytestmark = pytest.mark.patient
@@ -270,6 +271,27 @@ def test_ctdbd_killed_and_smbd_stopped(bed):
                     bed.flags(leader)[two.number] != "OK", 15)
     bed.reset()
     assert not two.missing()
+
+
+def test_two_mounts_are_seen(bed):
+    """The watcher of mounts fails when two nodes have a LUN mounted, and not
+    when one of them is shut down."""
+    one, two, _ = bed.nodes
+    mount = ("mount", "-o", "ro,norecovery,nouuid", "/dev/csv/vol1", "/mnt")
+    try:
+        with pytest.raises(AssertionError, match="vol1.*node1.*node2"):
+            with Mounts(bed, "vol1") as watch:
+                one.run(*mount)
+                proc.wait_until("one mount", lambda:
+                                watch.at_once["vol1"] == 1, 10)
+                two.run(*mount)
+                proc.wait_until("two mounts", lambda:
+                                watch.at_once["vol1"] == 2, 10)
+        lun.shut_down(f"{one.root}/mnt")
+        assert Mounts(bed, "vol1").now() == {"vol1": ["node2"]}
+    finally:
+        for node in (one, two):
+            node.run("umount", "/mnt", check=False)
 
 
 def test_orderly_stop_and_start(plain):

@@ -86,6 +86,11 @@ class Running:
         """False once the client gave up."""
         return self._child.poll() is None
 
+    def said(self):
+        """What it printed as errors so far, at most the last 2000
+        characters."""
+        return self._errors.decode(errors="replace")[-2000:]
+
     def kill(self):
         """The client dies at once; no report."""
         if self._child is not None and self._child.poll() is None:
@@ -139,8 +144,8 @@ class Stream(Running):
     """A paced write stream; gaps are counted for each mark()."""
 
     def __init__(self, client, share, path, nodes, verify_through=None,
-                 interval_ms=10, block=4096, keep=False, **kwargs):
-        options = ["--interval-ms", interval_ms, "--block", block]
+                 interval_ms=10, block=4096, keep=False, more=(), **kwargs):
+        options = ["--interval-ms", interval_ms, "--block", block, *more]
         if verify_through is not None:
             options += ["--verify-addresses",
                         getattr(verify_through, "address", verify_through)]
