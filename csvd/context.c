@@ -14,6 +14,7 @@
 #include "csvd/guard_client.h"
 #include "csvd/guard_wait.h"
 #include "csvd/members.h"
+#include "csvd/note.h"
 #include "csvd/owner.h"
 #include "csvd/publish.h"
 #include "csvd/quorum.h"
@@ -219,6 +220,7 @@ void csvd_evaluate(struct csvd_context *csvd)
 				csvd_owner_evaluate(v);
 			}
 		}
+		csvd_note_settle(csvd);
 	}
 	TALLOC_FREE(frame);
 }

@@ -108,6 +108,7 @@ struct csvd_secret;
 struct csvd_lines;
 struct guard_page;
 struct csvd_quorum;
+struct csvd_note;
 struct csvd_fence_test;
 
 struct csvd_context {
@@ -120,6 +121,7 @@ struct csvd_context {
 	struct csv_serve *serve;
 	struct csvd_control *control;
 	struct csvd_quorum *quorum;
+	struct csvd_note *note;
 
 	uint32_t node;
 	uint64_t incarnation;

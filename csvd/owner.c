@@ -226,6 +226,20 @@ static void owner_nobody(struct csvd_volume *v)
 	}
 }
 
+/*
+ * Could its record be written `commits` times now (0: is it the newest that
+ * anybody has)? Else the volume's reason says what is missing.
+ */
+static bool owner_may_write(struct csvd_volume *v, unsigned commits)
+{
+	int ret = csvd_record_ready(v->csvd, commits);
+
+	if (ret != 0) {
+		csvd_volume_reason(v, "%s", csvd_record_error(v->csvd, ret));
+	}
+	return ret == 0;
+}
+
 /* The record is free, or its owner proven gone: who takes it? */
 static void owner_free(struct csvd_volume *v)
 {
@@ -252,7 +266,9 @@ static void owner_free(struct csvd_volume *v)
 		return;
 	}
 	v->failed_since = (struct timeval){};
-	if (rank >= 0 && owner_my_turn(v, rank) && csvd_wait_may_own(v)) {
+	if (rank >= 0 && owner_my_turn(v, rank) && csvd_wait_may_own(v) &&
+	    owner_may_write(v, 2))
+	{
 		csvd_take_start(v);
 	}
 }
@@ -281,6 +297,10 @@ static void owner_dead(struct csvd_volume *v)
 	 * wrong side of a cut does not reach when there is a cluster lock.
 	 */
 	if (m != NULL && !m->settled && !csvd_members_majority(v->csvd)) {
+		return;
+	}
+	/* who may not own it afterwards fences nobody */
+	if (csvd_quorum_in_view(v->csvd) && !owner_may_write(v, 0)) {
 		return;
 	}
 	csvd_fence_owner(v);
@@ -332,7 +352,7 @@ static void owner_back(struct csvd_volume *v)
 		}
 		return;
 	}
-	if (!v->swept || !csvd_quorum_in_view(v->csvd)) {
+	if (!v->swept || !owner_may_write(v, 1)) {
 		return;
 	}
 	/* the boot that owned it is over, and its mounts with it */

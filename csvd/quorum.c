@@ -5,6 +5,7 @@
 #include "csvd/quorum.h"
 #include "csvd/guard.h"
 #include "csvd/members.h"
+#include "csvd/note.h"
 #include "ctdbd_conn.h"
 #include "lib/messages_ctdb.h"
 #include "ctdb/include/ctdb_protocol.h"
@@ -105,6 +106,9 @@ int csvd_quorum_start(struct csvd_context *csvd)
 	q->leader = CSVD_NO_NODE;
 	ret = quorum_read_lock(q);
 	if (ret == 0) {
+		ret = csvd_note_start(csvd, q->lock);
+	}
+	if (ret == 0) {
 		ret = register_with_ctdbd(messaging_ctdb_connection(),
 					  CTDB_SRVID_LEADER,
 					  quorum_leader,
@@ -156,6 +160,21 @@ bool csvd_quorum_in_view(struct csvd_context *csvd)
 		return false;
 	}
 	return alive * 2 > csvd->num_nodes || quorum_led(csvd);
+}
+
+bool csvd_quorum_half(struct csvd_context *csvd, uint64_t *in_view)
+{
+	const struct csvd_member *m = NULL;
+	uint32_t alive = 0;
+
+	*in_view = 0;
+	for (m = csvd->members; m != NULL; m = m->next) {
+		if ((m->flags & NODE_FLAGS_INACTIVE) == 0) {
+			alive++;
+			*in_view |= m->pnn < 64 ? 1ULL << m->pnn : 0;
+		}
+	}
+	return quorum_required() && alive * 2 <= csvd->num_nodes;
 }
 
 void csvd_quorum_node_dead(struct csvd_context *csvd, uint32_t pnn)

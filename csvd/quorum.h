@@ -22,6 +22,12 @@ const char *csvd_quorum_missing(struct csvd_context *csvd);
  * some of the nodes, and the recovery may take it back.
  */
 bool csvd_quorum_in_view(struct csvd_context *csvd);
+/*
+ * Is it no more than half of the nodes that this one sees? Then a note of the
+ * third vote is needed for each change, see note.h. *in_view: the nodes in
+ * view, a bit each.
+ */
+bool csvd_quorum_half(struct csvd_context *csvd, uint64_t *in_view);
 #define CSVD_NO_MAJORITY \
 	"no majority of the nodes is in view, or CTDB has yet to recover"
 

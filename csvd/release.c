@@ -10,7 +10,6 @@
 #include "csvd/guard_client.h"
 #include "csvd/job.h"
 #include "csvd/publish.h"
-#include "csvd/quorum.h"
 #include "csvd/record.h"
 #include "csvd/storage.h"
 #include "csvd/view.h"
@@ -118,16 +117,16 @@ static void release_write(struct csvd_release *r)
 		ret = csvd_release_record(v, r->target, failed, r->reason);
 	}
 	if (ret != 0 && ret != EAGAIN) {
-		DEBUG(ret == EHOSTDOWN ? DBGLVL_INFO : DBGLVL_WARNING,
+		const char *why = csvd_record_error(v->csvd, ret);
+
+		DEBUG(csvd_record_waits(ret) ? DBGLVL_INFO : DBGLVL_WARNING,
 		      ("volume %s: its record cannot be written: %s, "
 		       "trying again\n",
 		       v->name,
-		       strerror(ret)));
+		       why));
 		csvd_volume_reason(v,
 				   "its record cannot be written: %s",
-				   ret == EHOSTDOWN
-					   ? CSVD_NO_MAJORITY
-					   : strerror(ret));
+				   why);
 		release_timer(r, 200, release_write_again);
 		return;
 	}

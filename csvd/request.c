@@ -11,7 +11,6 @@
 #include "csvd/members.h"
 #include "csvd/owner.h"
 #include "csvd/publish.h"
-#include "csvd/quorum.h"
 #include "csvd/record.h"
 #include "csvd/secret.h"
 #include "csvd/storage.h"
@@ -314,7 +313,7 @@ static int request_volume_add(struct request *r)
 		return request_fail(r,
 				    ret,
 				    "the volume cannot be stored: %s",
-				    strerror(ret));
+				    csvd_record_error(r->csvd, ret));
 	}
 	csvd_publish_config(r->csvd);
 	csvd_volumes_load(r->csvd);
@@ -344,7 +343,7 @@ static int request_volume_remove(struct request *r)
 		return request_fail(r,
 				    ret,
 				    "the volume cannot be removed: %s",
-				    strerror(ret));
+				    csvd_record_error(r->csvd, ret));
 	}
 	csvd_publish_config(r->csvd);
 	r->csvd->config_changed = true;
@@ -573,7 +572,7 @@ static int request_volume_start(struct request *r,
 				    ret,
 				    "%s cannot be started: %s",
 				    v->name,
-				    strerror(ret));
+				    csvd_record_error(r->csvd, ret));
 	}
 	return 0;
 }
@@ -660,8 +659,6 @@ static int request_confirm_fenced(struct request *r)
 		return 0;
 	case EALREADY:
 		return request_fail(r, ret, "%s waits for no fencing", v->name);
-	case EHOSTDOWN:
-		return request_fail(r, ret, CSVD_NO_MAJORITY);
 	case EBUSY:
 		return request_fail(r,
 				    ret,
@@ -672,7 +669,7 @@ static int request_confirm_fenced(struct request *r)
 		return request_fail(r,
 				    ret,
 				    "the record cannot be written: %s",
-				    strerror(ret));
+				    csvd_record_error(r->csvd, ret));
 	}
 }
 

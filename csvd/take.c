@@ -28,6 +28,7 @@
 struct csvd_take {
 	struct csvd_volume *v;
 	struct timeval started, recorded, up;
+	struct csvd_mark found; /* the volume knows of a later owner */
 };
 
 static void take_later(struct csvd_volume *v, unsigned ms)
@@ -57,7 +58,8 @@ static void take_hand_on(struct csvd_volume *v, const char *why)
 	      ("volume %s could not be started here: %s; %s\n",
 	       v->name,
 	       why,
-	       ret == 0 ? "the next node tries" : strerror(ret)));
+	       ret == 0 ? "the next node tries"
+			: csvd_record_error(v->csvd, ret)));
 	csvd_volume_reason(v, "%s", why);
 	csvd_publish_event(v, CSV_EVENT_LOST);
 	take_later(v, v->config->shared ? 5000 : TAKE_RETRY_MS);
@@ -181,6 +183,7 @@ static void take_serve(struct csvd_volume *v)
 }
 
 static void take_mark(struct csvd_volume *v);
+static void take_overtake_later(struct csvd_volume *v);
 
 /* Another epoch, which the volume was not served under yet. */
 static void take_overtake(struct csvd_volume *v, const struct csvd_mark *found)
@@ -188,14 +191,17 @@ static void take_overtake(struct csvd_volume *v, const struct csvd_mark *found)
 	struct csv_owner_record *rec = NULL;
 	int ret;
 
-	DBG_ERR("volume %s: was served under epoch %" PRIu64 " when the "
-		"database had seen %" PRIu64 " changes, but now it is epoch "
-		"%" PRIu64 ": databases were lost or put back from a copy; "
-		"going on after the newer ones\n",
-		v->name,
-		found->epoch,
-		found->sequence,
-		v->rec->epoch);
+	if (v->take->found.epoch != found->epoch) {
+		DBG_ERR("volume %s: was served under epoch %" PRIu64 " when "
+			"the database had seen %" PRIu64 " changes, but now "
+			"it is epoch %" PRIu64 ": databases were lost or put "
+			"back from a copy; going on after the newer ones\n",
+			v->name,
+			found->epoch,
+			found->sequence,
+			v->rec->epoch);
+	}
+	v->take->found = *found;
 	ret = csvd_record_overtake(v->csvd,
 				   v->name,
 				   v->rec,
@@ -206,12 +212,40 @@ static void take_overtake(struct csvd_volume *v, const struct csvd_mark *found)
 		talloc_free(v->rec);
 		v->rec = rec;
 	}
+	if (ret == EINPROGRESS) {
+		take_overtake_later(v);
+		return;
+	}
 	if (ret != 0) {
 		take_failed(v, "the databases are older than the volume and "
 			       "cannot be changed");
 		return;
 	}
 	take_mark(v);
+}
+
+static void take_overtake_again(struct tevent_context *ev,
+				struct tevent_timer *te,
+				struct timeval now,
+				void *private_data)
+{
+	struct csvd_volume *v = private_data;
+	struct csvd_mark found = v->take->found;
+
+	take_overtake(v, &found);
+}
+
+/* The third vote is asked: at most for as long as csvd/note.c waits. */
+static void take_overtake_later(struct csvd_volume *v)
+{
+	if (tevent_add_timer(v->csvd->ev,
+			     v->take,
+			     timeval_current_ofs(0, TAKE_RETRY_MS * 1000),
+			     take_overtake_again,
+			     v) == NULL)
+	{
+		smb_panic("no memory");
+	}
 }
 
 static void take_marked(struct tevent_req *req)
@@ -376,6 +410,8 @@ static int take_confirm(struct csvd_volume *v, uint64_t epoch)
 		ret = EAGAIN;
 	}
 	if (ret == 0) {
+		/* not twice by a view that is as old as the first one */
+		csvd_members_refresh(v->csvd);
 		ret = csvd_record_change(v->csvd, v->name, rec, rec);
 	}
 	TALLOC_FREE(rec);
@@ -464,7 +500,7 @@ void csvd_take_start(struct csvd_volume *v)
 	}
 	ret = take_locked(v);
 	if (ret != 0) {
-		if (ret != EAGAIN && ret != EHOSTDOWN) {
+		if (ret != EAGAIN && !csvd_record_waits(ret)) {
 			DBG_WARNING("volume %s: its record cannot be written: "
 				    "%s, trying again\n",
 				    v->name,
