@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A client that loses its connection sooner than its smbd notices: the smbd
-still has the persistent handle when the client comes for it."""
+"""Cuts that nobody has noticed yet: a client comes for its persistent handle
+while its smbd still has it; handles are used while a node is silent that CTDB
+does not miss yet."""
 
+import os
+import pathlib
 import time
 
 import pytest
@@ -9,7 +12,7 @@ import pytest
 from bed import checks, faults, proc
 from drive import Running, Stream
 
-TIMES = 3
+TIMES = 3 if os.environ.get("SOFS_SOAK") else 1
 SILENT_S = 8
 NOTICED_MS = 3000               # an ECHO is not answered for 1500
 
@@ -37,10 +40,19 @@ def test_client_is_cut_from_its_node(bed, volume, numbers):
     panics.check()
 
 
+def ctdbd_is_patched(bed):
+    """Has this Samba the patch that the test is about?"""
+    program = bed.nodes[0].run("sh", "-c", "command -v ctdbd").stdout.strip()
+    return b"push-record ended by recovery" in pathlib.Path(
+        bed.nodes[0].root + program).read_bytes()
+
+
 def test_operations_while_a_node_is_silent(bed, volume):
     """What is done with persistent handles is told to every node. One that
     has just fallen silent, and that CTDB does not miss yet, delays it until
     CTDB does, no longer."""
+    if not ctdbd_is_patched(bed):
+        pytest.skip("ctdbd waits 60 s for a dead node's answer")
     with Running(bed.client, "ops", "vms", "ops-1", [bed.node(2)]) as one, \
             Running(bed.clients[1], "ops", "vms", "ops-2",
                     [bed.node(1)]) as two:

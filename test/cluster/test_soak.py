@@ -48,27 +48,31 @@ class Soak:
                 and time.monotonic() - self.began >= SECONDS)
 
     def _fault(self, clients, planned):
-        clients.mark(f"before {planned.number}")
         hit = self.scene.place(planned)
         clients.wait_going_on()
         fences, epochs = len(self.bed.fence_log()), self.scene.epochs()
         print(f"fault {planned} = {hit.victim.name}, beside it "
               f"{hit.peer.name}, {hit.volume.name}", flush=True)
         self.bed.mark(f"fault {planned}, {hit.victim.name}")
-        clients.mark(str(planned.number))
+        self.table.between(clients.mark(str(planned.number)))
         planned.fault.begin(hit)
         time.sleep(planned.seconds)     # the fault's own length
         planned.fault.end(hit)
         back_s = self.mender.mend()
         clients.wait_going_on()
-        fenced = len(self.bed.fence_log()) - fences
-        self._judge(planned.fault, fenced, epochs)
-        self.table.add(planned, hit, fenced, back_s)
+        gap_ms = clients.mark(f"after {planned.number}")
+        asked = [f for f in self.bed.fence_log()[fences:]
+                 if f["action"] != "status"]
+        fenced = sum(f["ok"] for f in asked)
+        print(f"    gap {gap_ms:.0f} ms, well again after {back_s:.1f} s, "
+              f"fenced {fenced}", flush=True)
+        self._judge(planned.fault, asked, epochs)
+        self.table.add(planned, hit, fenced, back_s, gap_ms)
 
-    def _judge(self, fault, fenced, epochs):
+    def _judge(self, fault, asked, epochs):
         self.watch.check()
         self.scene.check()
-        assert fault.fences or not fenced, self.bed.fence_log()[-fenced:]
+        assert fault.fences or not asked, asked
         assert fault.moves or self.scene.epochs() == epochs, \
             f"an owner changed: {epochs}, then {self.scene.epochs()}"
 
@@ -82,7 +86,6 @@ class Soak:
                         break
                     self._fault(clients, self.plan[self.number])
                     self.number += 1
-                clients.mark("end")
                 clients.stop()
             finally:
                 self.table.take(clients)

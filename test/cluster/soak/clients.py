@@ -19,8 +19,7 @@ STOP_S = 300
 
 
 class Clients:
-    """``with Clients(scene, "name") as c:`` … ``c.stop()``. Afterwards
-    c.gaps() is what they saw in each event."""
+    """``with Clients(scene, "name") as c:`` … ``c.stop()``."""
 
     def __init__(self, scene, name, patient=False):
         self.streams = [self._stream(scene, name, number,
@@ -42,9 +41,10 @@ class Clients:
                             "--persistent-timeout-ms", GIVE_UP_MS, *more])
 
     def mark(self, event):
-        """Something begins."""
-        for stream in self.streams:
-            stream.mark(event)
+        """Something begins; the longest gap of all clients, in ms, in what
+        ends."""
+        return max(stream.mark(event)["event_longest_gap_ms"]
+                   for stream in self.streams)
 
     def written(self):
         """Blocks acknowledged so far, per client."""
@@ -83,12 +83,6 @@ class Clients:
     def reports(self):
         """Of those that have one."""
         return [s.report for s in self.streams if s.report is not None]
-
-    def gap_ms(self, event):
-        """The longest of all clients in an event; None: none said so."""
-        gaps = [e["longest_gap_ms"] for report in self.reports()
-                for e in report["events"] if e["name"] == event]
-        return max(gaps, default=None)
 
     def __enter__(self):
         for stream in self.streams:

@@ -27,22 +27,23 @@ class Table:
         self.sums = dict.fromkeys(TOTALS, 0)
         self.failure = None
 
-    def add(self, planned, hit, fenced, back_s):
-        """A fault is over; its gap is known when the clients end."""
+    def add(self, planned, hit, fenced, back_s, gap_ms):
+        """A fault is over."""
         self.entries.append({
             "number": planned.number, "fault": planned.fault.name,
             "role": planned.role, "victim": hit.victim.name,
             "volume": hit.volume.name,
             "fault_seconds": round(planned.seconds, 1),
             "fenced": fenced, "back_seconds": round(back_s, 1),
-            "gap_ms": None})
+            "gap_ms": round(gap_ms)})
+
+    def between(self, gap_ms):
+        """What the clients saw between two faults: planned moves."""
+        key = "longest_gap_between_faults_ms"
+        self.head[key] = max(self.head.get(key, 0), round(gap_ms))
 
     def take(self, clients):
-        """What these clients saw, which have ended."""
-        for entry in self.entries:
-            if entry["gap_ms"] is None:
-                gap = clients.gap_ms(str(entry["number"]))
-                entry["gap_ms"] = gap if gap is None else round(gap)
+        """What these clients say, which have ended."""
         for report in clients.reports():
             for key in TOTALS:
                 self.sums[key] += report.get(key, 0)
@@ -58,11 +59,10 @@ class Table:
 
     @staticmethod
     def _row(fault, role, group):
-        gaps = [e["gap_ms"] for e in group if e["gap_ms"] is not None]
+        gaps = [e["gap_ms"] for e in group]
         return {"fault": fault, "role": role, "count": len(group),
-                "median_gap_ms": round(statistics.median(gaps))
-                if gaps else None,
-                "longest_gap_ms": max(gaps, default=None),
+                "median_gap_ms": round(statistics.median(gaps)),
+                "longest_gap_ms": max(gaps),
                 "fenced": sum(e["fenced"] for e in group),
                 "longest_back_seconds": max(e["back_seconds"]
                                             for e in group)}
@@ -72,8 +72,10 @@ class Table:
         lines = [HEAD, ("---",) * len(HEAD)]
         lines += [[str(value) for value in row.values()]
                   for row in self.rows()]
+        sums = {**self.sums, "longest_gap_between_faults_ms":
+                self.head.get("longest_gap_between_faults_ms")}
         sums = "  ".join(f"{key.replace('_', ' ')} {value}"
-                         for key, value in self.sums.items())
+                         for key, value in sums.items())
         return "\n".join("| " + " | ".join(line) + " |"
                          for line in lines) + f"\n{sums}\n"
 
