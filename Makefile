@@ -5,9 +5,9 @@
 #   make deps        install the Debian packages that are missing (root)
 #   make check       deps, build and all tests that fit 20 minutes (root)
 #   make demo        deps, build, three nodes, a table at the end (root)
-#   make check-vm    the Linux kernel's client in a virtual machine
+#   make check-vm    what needs another kernel, in virtual machines (root)
 #   make bench       redirected against direct, in one run
-#   make soak        the long lists
+#   make soak        the long lists (random faults, storm: doc/faults.md)
 #   make install     our files into Samba's prefix; with DESTDIR= all of it
 #   make clean       our build directory; Samba's stays
 #

@@ -327,7 +327,11 @@ def build(bld):
         lib = archives(bld, '', OPTIMISE)
         node = bld.path
         modules(bld, lib)
-        program(bld, 'bin/csvd', node.ant_glob('csvd/*.c'), lib, OPTIMISE)
+        csvd = archive(bld, 'csvd_parts', node.ant_glob(
+            'csvd/*.c', excl='csvd/daemon.c'), OPTIMISE)
+        program(bld, 'bin/csvd', node.ant_glob('csvd/daemon.c'), [csvd] + lib,
+                OPTIMISE)
+        programs(bld, 'test/vm/node', [csvd] + lib, OPTIMISE)
         program(bld, 'bin/sofs', node.ant_glob('tools/*.c'), lib, OPTIMISE)
         program(bld, 'bin/csv_quorum_helper', node.ant_glob('quorum/*.c'),
                 lib, OPTIMISE)
@@ -336,7 +340,5 @@ def build(bld):
                 ['-lcurl'])
         program(bld, 'test/smb3client', node.ant_glob('test/client/*.c'), lib,
                 OPTIMISE)
-        serve = archive(bld, 'serve', node.ant_glob(
-            'csvd/serve*.c csvd/replay*.c csvd/fault*.c'), OPTIMISE)
-        programs(bld, 'test/bench', [serve] + lib, OPTIMISE)
+        programs(bld, 'test/bench', [csvd] + lib, OPTIMISE)
         man_pages(bld)

@@ -1,21 +1,27 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Running a program: posix_spawn (nothing of a process with threads is
- * copied), its end by pidfd, its output by a pipe of which the tail is kept.
+ * Running a program: its end by pidfd, its output by a pipe of which the tail
+ * is kept; see child_spawn.c for its begin.
  */
 #include "includes.h"
-#include <spawn.h>
 #include <sys/pidfd.h>
 #include <sys/wait.h>
 #include "lib/util/tevent_unix.h"
+#include "csvd/agents.h"
 #include "csvd/child.h"
+#include "csvd/child_spawn.h"
 
 #define OUTPUT_MAX 2048
 #define INPUT_MAX 16384
 #define CHILD_NICE "-15"
+/* Killed and not ended after this time: it hangs in the kernel. */
+#define CHILD_END_MS 3000
+#define CHILD_LOOK_MS 20
 
 struct child_state {
 	struct tevent_context *ev;
+	struct guard_agent *agent;
+	uint64_t killed; /* guard_now(): its time was over */
 	pid_t pid;
 	int pidfd;
 	int outfd;
@@ -56,7 +62,7 @@ static void child_abandon(struct child_state *state)
 {
 	struct child_reaper *reaper = NULL;
 
-	kill(-state->pid, SIGKILL);
+	(void)csvd_agent_kill(state->agent);
 	reaper = talloc_zero(state->ev, struct child_reaper);
 	if (reaper == NULL) {
 		return;
@@ -146,6 +152,10 @@ static void child_ended(struct tevent_context *ev,
 	TALLOC_FREE(state->pid_fde);
 	close(state->pidfd);
 	state->pidfd = -1;
+	csvd_agent_done(state->agent);
+	if (state->killed != 0) {
+		return; /* child_await() waits for the rest of it */
+	}
 	state->code = info.si_status;
 	if (info.si_code != CLD_EXITED) {
 		state->code += 128;
@@ -157,14 +167,42 @@ static void child_ended(struct tevent_context *ev,
 	tevent_req_done(req);
 }
 
+/* Too late: all of it must have ended before anybody is told. */
+static void child_await(struct tevent_context *ev,
+			struct tevent_timer *te,
+			struct timeval now,
+			void *private_data)
+{
+	struct tevent_req *req = private_data;
+	struct child_state *state = tevent_req_data(req, struct child_state);
+
+	if (!csvd_agent_kill(state->agent) && state->pidfd == -1) {
+		tevent_req_error(req, ETIMEDOUT);
+		return;
+	}
+	if (guard_now() > state->killed + CHILD_END_MS) {
+		tevent_req_error(req, EBUSY);
+		return;
+	}
+	te = tevent_add_timer(ev,
+			      state,
+			      tevent_timeval_current_ofs(0,
+							 CHILD_LOOK_MS * 1000),
+			      child_await,
+			      req);
+	(void)tevent_req_nomem(te, req);
+}
+
 static void child_timeout(struct tevent_context *ev,
 			  struct tevent_timer *te,
 			  struct timeval now,
 			  void *private_data)
 {
 	struct tevent_req *req = private_data;
+	struct child_state *state = tevent_req_data(req, struct child_state);
 
-	tevent_req_error(req, ETIMEDOUT);
+	state->killed = guard_now();
+	child_await(ev, te, now, private_data);
 }
 
 static int child_input_pipe(const char *input, int *fd)
@@ -187,41 +225,6 @@ static int child_input_pipe(const char *input, int *fd)
 	}
 	*fd = fds[0];
 	return 0;
-}
-
-static int child_spawn(const struct csvd_child_params *params,
-		       int in,
-		       int out,
-		       pid_t *pid)
-{
-	posix_spawn_file_actions_t files;
-	posix_spawnattr_t attr;
-	sigset_t none, all;
-	int ret;
-
-	sigemptyset(&none);
-	sigfillset(&all);
-	posix_spawn_file_actions_init(&files);
-	posix_spawn_file_actions_adddup2(&files, in, 0);
-	posix_spawn_file_actions_adddup2(&files, out, 1);
-	posix_spawn_file_actions_adddup2(&files, out, 2);
-	posix_spawn_file_actions_addclosefrom_np(&files, 3);
-	posix_spawnattr_init(&attr);
-	posix_spawnattr_setsigmask(&attr, &none);
-	posix_spawnattr_setsigdefault(&attr, &all);
-	posix_spawnattr_setflags(&attr,
-				 POSIX_SPAWN_SETSID |
-					 POSIX_SPAWN_SETSIGMASK |
-					 POSIX_SPAWN_SETSIGDEF);
-	ret = posix_spawn(pid,
-			  params->path,
-			  &files,
-			  &attr,
-			  discard_const_p(char *, params->argv),
-			  discard_const_p(char *, params->env));
-	posix_spawnattr_destroy(&attr);
-	posix_spawn_file_actions_destroy(&files);
-	return ret;
 }
 
 /*
@@ -261,7 +264,16 @@ static int child_start(struct child_state *state,
 		close(in);
 		return ret;
 	}
-	ret = child_spawn(params, in, fds[1], &state->pid);
+	state->agent = csvd_agent_new(params->page,
+				      params->volume,
+				      params->changes);
+	ret = state->agent == NULL
+		      ? EAGAIN
+		      : csvd_child_spawn(params,
+					 state->agent,
+					 in,
+					 fds[1],
+					 &state->pid);
 	close(in);
 	close(fds[1]);
 	state->outfd = fds[0];
@@ -273,7 +285,7 @@ static int child_start(struct child_state *state,
 	state->pidfd = pidfd_open(state->pid, 0);
 	if (state->pidfd == -1) {
 		ret = errno;
-		kill(-state->pid, SIGKILL);
+		(void)csvd_agent_kill(state->agent);
 		(void)waitpid(state->pid, NULL, 0);
 		return ret;
 	}

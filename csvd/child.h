@@ -5,10 +5,16 @@
 #ifndef _CSVD_CHILD_H_
 #define _CSVD_CHILD_H_
 
+#include <stdbool.h>
 #include <talloc.h>
 #include <tevent.h>
 
+struct guard_page;
+
 struct csvd_child_params {
+	struct guard_page *page; /* where it is noted */
+	const char *volume;	 /* whose storage it is called for */
+	bool changes;		 /* it starts or stops that */
 	const char *path;
 	const char *const *argv;
 	const char *const *env;
@@ -17,8 +23,9 @@ struct csvd_child_params {
 };
 
 /*
- * Starts the program in a session of its own. When the time is over, or the
- * request is freed, its process group is killed.
+ * Starts the program in a session of its own, see agents.h. When the time is
+ * over, all of that is killed and its end awaited, for a few seconds; when the
+ * request is freed, it is killed.
  */
 struct tevent_req *csvd_child_send(TALLOC_CTX *mem_ctx,
 				   struct tevent_context *ev,
@@ -26,7 +33,8 @@ struct tevent_req *csvd_child_send(TALLOC_CTX *mem_ctx,
 
 /*
  * 0: it ended, *code is its exit code (128 + signal), *output the last line
- * that it printed ("" without). ETIMEDOUT; other errno: it did not run.
+ * that it printed ("" without). ETIMEDOUT: killed, and ended; EBUSY: killed,
+ * and it has not ended (csvd_agents_left()); other errno: it did not run.
  */
 int csvd_child_recv(struct tevent_req *req,
 		    TALLOC_CTX *mem_ctx,

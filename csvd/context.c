@@ -9,10 +9,12 @@
 #include "global_contexts.h"
 #include "lib/util/util_file.h"
 #include "csvd/config.h"
+#include "csvd/fault.h"
 #include "csvd/control.h"
 #include "csvd/guard_client.h"
 #include "csvd/guard_wait.h"
 #include "csvd/members.h"
+#include "csvd/note.h"
 #include "csvd/owner.h"
 #include "csvd/publish.h"
 #include "csvd/quorum.h"
@@ -218,6 +220,7 @@ void csvd_evaluate(struct csvd_context *csvd)
 				csvd_owner_evaluate(v);
 			}
 		}
+		csvd_note_settle(csvd);
 	}
 	TALLOC_FREE(frame);
 }
@@ -327,6 +330,7 @@ static int context_serve(struct csvd_context *csvd)
 		DBG_WARNING("csv:plain = yes: volume data travels between "
 			    "nodes without encryption and integrity\n");
 	}
+	csvd_fault_arm(csvd->config);
 	ret = csv_serve_create(csvd, &params, &csvd->serve);
 	if (ret != 0) {
 		DBG_ERR("cannot serve on %s port %u: %s\n",

@@ -33,6 +33,8 @@ struct csvd_config {
 	const char *watchdog;	 /* NULL: none */
 	unsigned watchdog_s;
 	unsigned wait_s;	 /* 0: as long as needed */
+	const char *fault;	 /* for tests; NULL: none */
+	const char *fault_file;
 };
 
 enum csvd_role {
@@ -49,6 +51,7 @@ struct csvd_member {
 	uint32_t pnn;
 	uint32_t flags; /* NODE_FLAGS_* */
 	bool settled;	/* CTDB finished a recovery with these flags */
+	bool recovered; /* the last recovery was with it, as ctdbd says */
 	char address[64];
 	/* what its csvd told; NULL: not heard of (since it was away) */
 	struct csv_node_info *info;
@@ -83,6 +86,8 @@ struct csvd_volume {
 	enum csvd_role role;
 	int rootfd; /* of the mounted volume; -1 */
 	bool served;
+	bool grace; /* served, but the nodes have not all replayed */
+	struct timeval grace_since;
 	struct timeval free_since; /* nobody owns it; zero: somebody does */
 	struct timeval failed_since; /* every node failed; zero: not so */
 	struct timeval retry_at;   /* no attempt before */
@@ -103,6 +108,8 @@ struct csvd_secret;
 struct csvd_lines;
 struct guard_page;
 struct csvd_quorum;
+struct csvd_note;
+struct csvd_fence_test;
 
 struct csvd_context {
 	struct tevent_context *ev;
@@ -114,6 +121,7 @@ struct csvd_context {
 	struct csv_serve *serve;
 	struct csvd_control *control;
 	struct csvd_quorum *quorum;
+	struct csvd_note *note;
 
 	uint32_t node;
 	uint64_t incarnation;
@@ -140,6 +148,7 @@ struct csvd_context {
 	struct guard_page *page;
 	uint32_t promise_ms; /* guard and watchdog let go within; 0: none */
 	uint32_t wait_ms;    /* after which a volume may be taken; 0: never */
+	struct csvd_fence_test *fence_test; /* the last one */
 	char wait_why[600];  /* the configuration's fault; "": none */
 };
 

@@ -11,6 +11,7 @@
 #include <sys/un.h>
 #include "lib/util/tevent_unix.h"
 #include "csvd/members.h"
+#include "csvd/publish.h"
 #include "csvd/request.h"
 #include "csvd/secret.h"
 #include "gen_ndr/ndr_csv.h"
@@ -25,6 +26,7 @@ struct csvd_use {
 	struct csvd_volume *v;
 	bool direct;
 	uint64_t held_epoch; /* had it before csvd's restart; 0: no */
+	uint64_t replayed_epoch; /* it has nothing left to do again there */
 };
 
 struct csvd_packet {
@@ -91,6 +93,38 @@ unsigned csvd_control_clients(struct csvd_context *csvd)
 		n += c->uses != NULL ? 1 : 0;
 	}
 	return n;
+}
+
+bool csvd_control_replayed(struct csvd_volume *v)
+{
+	struct csvd_client *c = NULL;
+	struct csvd_use *use = NULL;
+
+	if (v->state != CSV_STATE_ACTIVE) {
+		return false;
+	}
+	for (c = v->csvd->control->clients; c != NULL; c = c->next) {
+		for (use = c->uses; use != NULL; use = use->next) {
+			if (use->v == v && c->fd != -1 &&
+			    use->replayed_epoch != v->epoch)
+			{
+				return false;
+			}
+		}
+	}
+	return true;
+}
+
+static void control_replayed(struct csvd_use *use, uint64_t epoch)
+{
+	if (use == NULL) {
+		return;
+	}
+	use->replayed_epoch = epoch;
+	if (csvd_control_replayed(use->v)) {
+		csvd_publish_node(use->v->csvd, false);
+		csvd_evaluate_soon(use->v->csvd);
+	}
 }
 
 /* Somebody let go: is a drain over? */
@@ -313,6 +347,7 @@ static void control_state(struct csvd_use *use, enum csv_event event)
 		msg.clean = v->rec != NULL && v->rec->previous_clean;
 		if (v->access == CSV_ACCESS_DIRECT) {
 			fd = v->rootfd;
+			msg.grace = v->grace;
 			use->direct = true;
 		} else if (control_redirected(v, &msg, identity) != 0) {
 			return;
@@ -329,6 +364,9 @@ void csvd_control_event(struct csvd_volume *v, enum csv_event event)
 	struct csvd_use *use = NULL;
 	bool here = event == CSV_EVENT_TARGET || event == CSV_EVENT_READY;
 
+	if (event == CSV_EVENT_READY && v->grace) {
+		return; /* comes when that is over */
+	}
 	for (c = v->csvd->control->clients; c != NULL; c = next) {
 		next = c->next;
 		for (use = c->uses; use != NULL; use = use->next) {
@@ -474,6 +512,7 @@ static void control_tell_all(struct csvd_use *use)
 
 	if (held) {
 		use->direct = true;
+		use->replayed_epoch = use->held_epoch;
 		return;
 	}
 	/* of another epoch: it must not touch it any more */
@@ -484,7 +523,9 @@ static void control_tell_all(struct csvd_use *use)
 	switch (v->state) {
 	case CSV_STATE_ACTIVE:
 		control_state(use, CSV_EVENT_TARGET);
-		control_state(use, CSV_EVENT_READY);
+		if (!v->grace) {
+			control_state(use, CSV_EVENT_READY);
+		}
 		break;
 	case CSV_STATE_INIT:
 		control_state(use, CSV_EVENT_FAILED);
@@ -591,6 +632,9 @@ static void control_message(struct csvd_client *c,
 	case CSV_CONTROL_DETACH:
 	case CSV_CONTROL_DRAINED:
 		control_let_go_of(c, msg);
+		break;
+	case CSV_CONTROL_REPLAYED:
+		control_replayed(control_find_use(c, &msg->volume), msg->epoch);
 		break;
 	case CSV_CONTROL_REQUEST:
 		control_request(c, msg);

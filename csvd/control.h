@@ -35,6 +35,9 @@ int csvd_control_drain_recv(struct tevent_req *req, unsigned *killed);
 /* Forget a removed volume: its processes are told FAILED before. */
 void csvd_control_forget(struct csvd_volume *v);
 
+/* Has every process of this node replayed at the present owner? */
+bool csvd_control_replayed(struct csvd_volume *v);
+
 /* Processes that use any volume. */
 unsigned csvd_control_clients(struct csvd_context *csvd);
 unsigned csvd_control_volume_clients(struct csvd_volume *v, bool direct);

@@ -11,8 +11,10 @@
 #include "lib/util/pidfile.h"
 #include "lib/param/param.h"
 #include "cluster_support.h"
+#include "csvd/agents.h"
 #include "csvd/config.h"
 #include "csvd/control.h"
+#include "csvd/fault.h"
 #include "csvd/guard.h"
 #include "csvd/guard_client.h"
 #include "csvd/owner.h"
@@ -56,6 +58,7 @@ static void daemon_hup(struct tevent_context *ev,
 	if (config != NULL) {
 		TALLOC_FREE(state->csvd->config);
 		state->csvd->config = config;
+		csvd_fault_arm(config);
 	}
 	state->csvd->config_changed = true;
 	csvd_evaluate_soon(state->csvd);
@@ -330,6 +333,7 @@ static struct guard_page *daemon_guard(const struct csvd_config *config)
 	};
 	page->port = config->guard_port;
 	strlcpy(page->ctdbd, lp_ctdbd_socket(), sizeof(page->ctdbd));
+	strlcpy(page->socket, config->socket_path, sizeof(page->socket));
 	if (config->watchdog != NULL) {
 		strlcpy(page->watchdog,
 			config->watchdog,
@@ -369,6 +373,7 @@ int main(int argc, const char **argv)
 		return 1;
 	}
 	daemon_ignore_early();
+	csvd_agents_adopt(page, page->socket);
 	ret = csvd_supervisor_run(page, daemon_worker);
 	pidfile = talloc_strdup(frame, config->socket_path);
 	strrchr(pidfile, '/')[0] = '\0';

@@ -228,12 +228,30 @@ static bool guard_command(struct guard *g)
 	return n == sizeof(m);
 }
 
+/* Opens the root again, if it is still what is mounted there. */
+static void guard_open_again(struct guard *g, size_t i)
+{
+	struct guard_slot *slot = &g->page->slots[i];
+	struct guard_local *local = &g->local[i];
+	struct stat st = {};
+
+	local->root = open(slot->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (local->root == -1 && errno != ENOENT && errno != ENOTDIR) {
+		return; /* it may well be there: held, and tried again */
+	}
+	if (local->root == -1 ||
+	    (fstat(local->root, &st) == 0 && st.st_dev != slot->dev))
+	{
+		guard_let_go(g, i);
+		slot->state = GUARD_FREE; /* it was unmounted meanwhile */
+	}
+}
+
 /* After a guard's death its successor opens again what was held. */
 static void guard_adopt(struct guard *g, size_t i)
 {
 	struct guard_slot *slot = &g->page->slots[i];
 	struct guard_local *local = &g->local[i];
-	struct stat st = {};
 
 	*local = (struct guard_local){.root = -1, .device = -1};
 	if (!slot->can ||
@@ -242,15 +260,8 @@ static void guard_adopt(struct guard *g, size_t i)
 		return;
 	}
 	local->device = open(slot->device, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	if (slot->state == GUARD_SHUTTING) {
-		return;
-	}
-	local->root = open(slot->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (local->root == -1 || fstat(local->root, &st) == -1 ||
-	    st.st_dev != slot->dev)
-	{
-		guard_let_go(g, i);
-		slot->state = GUARD_FREE; /* it was unmounted meanwhile */
+	if (slot->state == GUARD_HELD) {
+		guard_open_again(g, i);
 	}
 }
 
@@ -265,11 +276,35 @@ static void guard_kill_worker(struct guard *g)
 	}
 }
 
+/*
+ * At least the process groups of agents; the supervisor, or the next csvd,
+ * ends all of their sessions.
+ */
+static void guard_kill_agents(struct guard *g)
+{
+	size_t i;
+
+	for (i = 0; i < GUARD_AGENTS; i++) {
+		struct guard_agent *agent = &g->page->agents[i];
+		pid_t session = agent->session;
+
+		if (session > 0 && kill(-session, SIGKILL) == -1 &&
+		    errno == ESRCH && g->orphan != 0)
+		{
+			agent->session = 0; /* nobody else looks after it */
+		}
+	}
+}
+
 static void guard_shut(struct guard *g, size_t i, enum guard_reason reason)
 {
 	uint32_t how = GUARD_NO_LOG_FLUSH;
 
-	if (!g->page->slots[i].can ||
+	if (g->page->slots[i].can && g->local[i].root == -1) {
+		guard_open_again(g, i);
+	}
+	if (g->page->slots[i].state != GUARD_HELD ||
+	    !g->page->slots[i].can || g->local[i].root == -1 ||
 	    ioctl(g->local[i].root, GUARD_SHUTDOWN, &how) == -1)
 	{
 		return; /* stays held, so the watchdog is not fed */
@@ -295,6 +330,7 @@ static void guard_emergency(struct guard *g, enum guard_reason reason)
 		}
 		if (!some) {
 			guard_kill_worker(g);
+			guard_kill_agents(g);
 		}
 		some = true;
 		guard_shut(g, i, reason);
@@ -365,6 +401,7 @@ static void guard_finish(struct guard *g, size_t i)
 	}
 	prctl(PR_SET_NAME, "csvd-finish");
 	close(g->fd);
+	guard_close(&g->watchdog); /* not busy for the guard's successor */
 	if (device == -1 || fsync(device) == -1) {
 		_exit(1);
 	}

@@ -45,6 +45,17 @@ struct guard_slot {
 	char device[GUARD_PATH_MAX];
 };
 
+#define GUARD_AGENTS 2048
+#define GUARD_AGENT_BEGINS -1
+
+/* An agent that the worker runs, see agents.h. */
+struct guard_agent {
+	_Atomic int32_t session; /* 0: free */
+	bool changes; /* it starts or stops storage */
+	bool left;    /* killed, and perhaps not ended */
+	char volume[GUARD_NAME_MAX]; /* "": any */
+};
+
 struct guard_secret {
 	uint32_t generation; /* 0: none */
 	uint8_t secret[CSV_SECRET_SIZE];
@@ -56,6 +67,7 @@ struct guard_page {
 	uint16_t port;
 	char ctdbd[108];    /* its socket */
 	char watchdog[GUARD_PATH_MAX]; /* "": none */
+	char socket[GUARD_PATH_MAX]; /* csvd's own */
 
 	/* the supervisor */
 	_Atomic int32_t worker; /* its process id; 0: none */
@@ -68,6 +80,7 @@ struct guard_page {
 	_Atomic uint32_t seq; /* odd: the rest is being written */
 	char address[64];     /* of the answerer */
 	struct guard_secret secrets[2];
+	struct guard_agent agents[GUARD_AGENTS]; /* supervisor without worker */
 
 	/* the guard */
 	_Atomic uint64_t alive;

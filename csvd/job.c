@@ -16,6 +16,7 @@ struct job {
 	int fd;
 	int done_fd;
 	int result;
+	struct csvd_mark mark, found;
 };
 
 struct job_state {
@@ -81,6 +82,8 @@ static void *job_thread(void *private_data)
 
 	if (job->what == CSVD_JOB_SYNC) {
 		job->result = syncfs(job->fd) == -1 ? errno : 0;
+	} else if (job->what == CSVD_JOB_MARK) {
+		job->result = csvd_mark_note(job->fd, &job->mark, &job->found);
 	} else {
 		job->result = job_check(job->fd);
 	}
@@ -127,7 +130,10 @@ static void job_timeout(struct tevent_context *ev,
 	tevent_req_error(req, ETIMEDOUT);
 }
 
-static int job_start(struct job_state *state, enum csvd_job what, int fd)
+static int job_start(struct job_state *state,
+		     enum csvd_job what,
+		     int fd,
+		     const struct csvd_mark *mark)
 {
 	struct job *job = calloc(1, sizeof(*job));
 	pthread_attr_t attr;
@@ -139,6 +145,7 @@ static int job_start(struct job_state *state, enum csvd_job what, int fd)
 	}
 	job->references = 2;
 	job->what = what;
+	job->mark = *mark;
 	job->done_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	job->fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
 	if (job->fd == -1 || job->done_fd == -1) {
@@ -165,11 +172,12 @@ fail:
 	return ret;
 }
 
-struct tevent_req *csvd_job_send(TALLOC_CTX *mem_ctx,
-				 struct tevent_context *ev,
-				 enum csvd_job what,
-				 int fd,
-				 unsigned timeout_ms)
+static struct tevent_req *job_send(TALLOC_CTX *mem_ctx,
+				   struct tevent_context *ev,
+				   enum csvd_job what,
+				   int fd,
+				   const struct csvd_mark *mark,
+				   unsigned timeout_ms)
 {
 	struct tevent_req *req = NULL;
 	struct job_state *state = NULL;
@@ -183,7 +191,7 @@ struct tevent_req *csvd_job_send(TALLOC_CTX *mem_ctx,
 	}
 	state->started = timeval_current();
 	talloc_set_destructor(state, job_state_destructor);
-	ret = job_start(state, what, fd);
+	ret = job_start(state, what, fd, mark);
 	if (ret != 0) {
 		tevent_req_error(req, ret);
 		return tevent_req_post(req, ev);
@@ -202,6 +210,36 @@ struct tevent_req *csvd_job_send(TALLOC_CTX *mem_ctx,
 		return tevent_req_post(req, ev);
 	}
 	return req;
+}
+
+struct tevent_req *csvd_job_send(TALLOC_CTX *mem_ctx,
+				 struct tevent_context *ev,
+				 enum csvd_job what,
+				 int fd,
+				 unsigned timeout_ms)
+{
+	const struct csvd_mark none = {};
+
+	return job_send(mem_ctx, ev, what, fd, &none, timeout_ms);
+}
+
+struct tevent_req *csvd_job_mark_send(TALLOC_CTX *mem_ctx,
+				      struct tevent_context *ev,
+				      int fd,
+				      const struct csvd_mark *mark,
+				      unsigned timeout_ms)
+{
+	return job_send(mem_ctx, ev, CSVD_JOB_MARK, fd, mark, timeout_ms);
+}
+
+int csvd_job_mark_recv(struct tevent_req *req, struct csvd_mark *found)
+{
+	struct job_state *state = tevent_req_data(req, struct job_state);
+
+	if (state->job != NULL) {
+		*found = state->job->found;
+	}
+	return csvd_job_recv(req, NULL);
 }
 
 int csvd_job_recv(struct tevent_req *req, uint64_t *usec)

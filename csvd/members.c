@@ -11,6 +11,7 @@
 #include "csvd/quorum.h"
 #include "ctdbd_conn.h"
 #include "lib/messages_ctdb.h"
+#include "util_tdb.h"
 #include "ctdb/include/ctdb_protocol.h"
 
 #define MEMBERS_POLL_MS 250
@@ -160,6 +161,43 @@ static int members_node(uint32_t total,
 	return 0;
 }
 
+/*
+ * Who was in CTDB's last recovery: its VNN map, which is a generation, a
+ * number and as many nodes. Without an answer: nobody.
+ */
+static void members_recovered(struct csvd_context *csvd)
+{
+	struct csvd_member *m = NULL;
+	TDB_DATA map = {};
+	uint32_t num = 0, i, pnn;
+	int32_t status = -1;
+	int ret;
+
+	ret = ctdbd_control_local(messaging_ctdb_connection(),
+				  CTDB_CONTROL_GETVNNMAP,
+				  0,
+				  0,
+				  tdb_null,
+				  csvd,
+				  &map,
+				  &status);
+	for (m = csvd->members; m != NULL; m = m->next) {
+		m->recovered = false;
+	}
+	if (ret == 0 && status == 0 && map.dsize >= 2 * sizeof(num)) {
+		memcpy(&num, map.dptr + sizeof(num), sizeof(num));
+		num = MIN(num, map.dsize / sizeof(num) - 2);
+	}
+	for (i = 0; i < num; i++) {
+		memcpy(&pnn, map.dptr + (2 + i) * sizeof(pnn), sizeof(pnn));
+		m = csvd_member_find(csvd, pnn);
+		if (m != NULL) {
+			m->recovered = true;
+		}
+	}
+	talloc_free(map.dptr);
+}
+
 void csvd_members_refresh(struct csvd_context *csvd)
 {
 	struct csvd_member *me = NULL;
@@ -172,6 +210,7 @@ void csvd_members_refresh(struct csvd_context *csvd)
 		DBG_WARNING("CTDB gives no node map, asking again\n");
 		return;
 	}
+	members_recovered(csvd);
 	if (csvd->reconfigured) {
 		for (me = csvd->members; me != NULL; me = me->next) {
 			me->settled = true;

@@ -15,6 +15,7 @@
 #define MONITOR_AGENT_FAILURES 2
 /* By then every survivor has opened again what it had. */
 #define MONITOR_SWEEP_S 30
+#define MONITOR_SWEEP_AGAIN_S 600
 
 struct csvd_monitor {
 	struct csvd_volume *v;
@@ -149,7 +150,10 @@ static void monitor_agents(struct tevent_context *ev,
 	tevent_req_set_callback(req, monitor_agents_said, m);
 }
 
-/* Deleted files that were kept for handles which did not come back. */
+/*
+ * Deleted files that were kept for handles which did not come back, and the
+ * records of processes that are gone.
+ */
 static void monitor_sweep(struct tevent_context *ev,
 			  struct tevent_timer *te,
 			  struct timeval now,
@@ -170,6 +174,7 @@ static void monitor_sweep(struct tevent_context *ev,
 			   m->v->name,
 			   removed);
 	}
+	monitor_timer(m, MONITOR_SWEEP_AGAIN_S * 1000, monitor_sweep);
 }
 
 void csvd_monitor_start(struct csvd_volume *v)

@@ -4,7 +4,8 @@
  * without waiting; whatever changes the situation asks for another look.
  */
 #include "csvd/owner.h"
-#include "csvd/fence.h"
+#include "csvd/fence_owner.h"
+#include "csvd/grace.h"
 #include "csvd/guard_ask.h"
 #include "csvd/guard_wait.h"
 #include "csvd/members.h"
@@ -225,6 +226,20 @@ static void owner_nobody(struct csvd_volume *v)
 	}
 }
 
+/*
+ * Could its record be written `commits` times now (0: is it the newest that
+ * anybody has)? Else the volume's reason says what is missing.
+ */
+static bool owner_may_write(struct csvd_volume *v, unsigned commits)
+{
+	int ret = csvd_record_ready(v->csvd, commits);
+
+	if (ret != 0) {
+		csvd_volume_reason(v, "%s", csvd_record_error(v->csvd, ret));
+	}
+	return ret == 0;
+}
+
 /* The record is free, or its owner proven gone: who takes it? */
 static void owner_free(struct csvd_volume *v)
 {
@@ -241,13 +256,19 @@ static void owner_free(struct csvd_volume *v)
 		csvd_volume_reason(v, "%s", csvd_quorum_missing(v->csvd));
 		return;
 	}
+	if (!csvd_quorum_in_view(v->csvd)) {
+		csvd_volume_reason(v, CSVD_NO_MAJORITY);
+		return;
+	}
 	rank = owner_rank(v, &num);
 	if (num == 0) {
 		owner_nobody(v);
 		return;
 	}
 	v->failed_since = (struct timeval){};
-	if (rank >= 0 && owner_my_turn(v, rank) && csvd_wait_may_own(v)) {
+	if (rank >= 0 && owner_my_turn(v, rank) && csvd_wait_may_own(v) &&
+	    owner_may_write(v, 2))
+	{
 		csvd_take_start(v);
 	}
 }
@@ -263,6 +284,10 @@ static void owner_dead(struct csvd_volume *v)
 	if (timeval_is_zero(&v->free_since)) {
 		v->free_since = timeval_current();
 	}
+	if (csvd_fence_told(v)) {
+		csvd_evaluate_soon(v->csvd);
+		return;
+	}
 	rank = owner_rank(v, &num);
 	if (v->csvd->leaving || rank < 0 || !owner_my_turn(v, rank)) {
 		return;
@@ -272,6 +297,10 @@ static void owner_dead(struct csvd_volume *v)
 	 * wrong side of a cut does not reach when there is a cluster lock.
 	 */
 	if (m != NULL && !m->settled && !csvd_members_majority(v->csvd)) {
+		return;
+	}
+	/* who may not own it afterwards fences nobody */
+	if (csvd_quorum_in_view(v->csvd) && !owner_may_write(v, 0)) {
 		return;
 	}
 	csvd_fence_owner(v);
@@ -309,9 +338,13 @@ static void owner_not_here(struct csvd_volume *v)
 /* The record names us, but we do not serve: csvd or the node was restarted. */
 static void owner_back(struct csvd_volume *v)
 {
+	struct timeval now = timeval_current();
 	uint64_t epoch = v->rec->epoch;
 	int ret;
 
+	if (timeval_compare(&now, &v->retry_at) < 0) {
+		return;
+	}
 	if (v->rec->incarnation == v->csvd->incarnation) {
 		if (!v->resumed) {
 			v->resumed = true;
@@ -319,7 +352,7 @@ static void owner_back(struct csvd_volume *v)
 		}
 		return;
 	}
-	if (!v->swept) {
+	if (!v->swept || !owner_may_write(v, 1)) {
 		return;
 	}
 	/* the boot that owned it is over, and its mounts with it */
@@ -409,7 +442,9 @@ void csvd_owner_evaluate(struct csvd_volume *v)
 	case CSVD_OWNER:
 		if (!mine || v->rec->epoch != v->epoch) {
 			owner_lost_record(v);
+			return;
 		}
+		csvd_grace_check(v);
 		return;
 	case CSVD_TAKING:
 	case CSVD_RELEASING:

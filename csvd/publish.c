@@ -3,6 +3,8 @@
  * Messages between csvds.
  */
 #include "csvd/publish.h"
+#include "csvd/control.h"
+#include "csvd/fence_owner.h"
 #include "csvd/guard.h"
 #include "csvd/members.h"
 #include "csvd/owner.h"
@@ -70,6 +72,29 @@ static void publish_inactive(struct csvd_context *csvd,
 	}
 }
 
+static void publish_fences(struct csvd_context *csvd,
+			   struct csv_node_info *info)
+{
+	struct csvd_volume *v = NULL;
+	uint16_t state;
+
+	info->fences = talloc_zero_array(info->volumes,
+					 struct csv_node_fence,
+					 info->num_volumes);
+	for (v = csvd->volumes; info->fences != NULL && v != NULL; v = v->next)
+	{
+		state = csvd_fence_doing(v);
+		if (state != 0) {
+			info->fences[info->num_fences++] =
+				(struct csv_node_fence){
+					.volume = csvd_bytes(v->name),
+					.epoch = v->rec->epoch,
+					.state = state,
+				};
+		}
+	}
+}
+
 static void publish_node_now(struct csvd_context *csvd, bool question)
 {
 	const struct csvd_member *me = csvd_member_find(csvd, csvd->node);
@@ -102,6 +127,7 @@ static void publish_node_now(struct csvd_context *csvd, bool question)
 		return;
 	}
 	publish_inactive(csvd, &info);
+	publish_fences(csvd, &info);
 	info.num_volumes = 0;
 	for (v = csvd->volumes; v != NULL; v = v->next) {
 		info.volumes[info.num_volumes++] = (struct csv_node_volume){
@@ -110,6 +136,7 @@ static void publish_node_now(struct csvd_context *csvd, bool question)
 			.access = v->access,
 			.epoch = v->epoch,
 			.reason = csvd_bytes(v->reason),
+			.replayed = csvd_control_replayed(v) ? v->epoch : 0,
 		};
 	}
 	publish_blob(csvd,

@@ -3,20 +3,32 @@
  * The cluster lock, and elections that do not wait.
  */
 #include "csvd/quorum.h"
+#include "csvd/guard.h"
+#include "csvd/members.h"
+#include "csvd/note.h"
 #include "ctdbd_conn.h"
 #include "lib/messages_ctdb.h"
 #include "ctdb/include/ctdb_protocol.h"
 
+/* Two broadcasts of a leader and a half. */
+#define QUORUM_LEADER_MS 2500
+
 struct csvd_quorum {
 	struct csvd_context *csvd;
 	uint32_t leader; /* CSVD_NO_NODE: not known */
+	uint64_t heard;  /* guard_now(): it said so */
 	char *lock; /* as ctdb.conf says; empty: none */
 };
+
+static bool quorum_required(void)
+{
+	return lp_parm_bool(GLOBAL_SECTION_SNUM, "csv", "require quorum", true);
+}
 
 /* What ctdb.conf says of a lock, as ctdbd runs with it. */
 static const char *quorum_judge(const char *lock)
 {
-	if (!lp_parm_bool(GLOBAL_SECTION_SNUM, "csv", "require quorum", true)) {
+	if (!quorum_required()) {
 		return NULL;
 	}
 	if (lock[0] == '\0') {
@@ -77,6 +89,7 @@ static int quorum_leader(struct tevent_context *ev,
 	if (msglen == sizeof(pnn)) {
 		memcpy(&pnn, msg, sizeof(pnn)); /* CTDB: in host order */
 		q->leader = pnn;
+		q->heard = guard_now();
 	}
 	return 0;
 }
@@ -92,6 +105,9 @@ int csvd_quorum_start(struct csvd_context *csvd)
 	q->csvd = csvd;
 	q->leader = CSVD_NO_NODE;
 	ret = quorum_read_lock(q);
+	if (ret == 0) {
+		ret = csvd_note_start(csvd, q->lock);
+	}
 	if (ret == 0) {
 		ret = register_with_ctdbd(messaging_ctdb_connection(),
 					  CTDB_SRVID_LEADER,
@@ -110,6 +126,55 @@ const char *csvd_quorum_missing(struct csvd_context *csvd)
 {
 	return csvd->quorum != NULL ? quorum_judge(csvd->quorum->lock)
 				    : "CTDB was not asked yet";
+}
+
+/* One of the members that we see leads the cluster. */
+static bool quorum_led(struct csvd_context *csvd)
+{
+	const struct csvd_quorum *q = csvd->quorum;
+
+	return q != NULL && q->leader != CSVD_NO_NODE &&
+	       guard_now() <= q->heard + QUORUM_LEADER_MS &&
+	       !csvd_member_dead(csvd, q->leader);
+}
+
+bool csvd_quorum_in_view(struct csvd_context *csvd)
+{
+	const struct csvd_member *m = NULL;
+	bool settled = true;
+	uint32_t alive = 0;
+
+	for (m = csvd->members; m != NULL; m = m->next) {
+		if ((m->flags & NODE_FLAGS_INACTIVE) == 0) {
+			alive++;
+			/* settled: a node that the map does not name */
+			settled &= m->recovered || m->settled;
+		} else {
+			settled &= !m->recovered;
+		}
+	}
+	if (!quorum_required()) {
+		return true;
+	}
+	if (!settled || alive * 2 < csvd->num_nodes) {
+		return false;
+	}
+	return alive * 2 > csvd->num_nodes || quorum_led(csvd);
+}
+
+bool csvd_quorum_half(struct csvd_context *csvd, uint64_t *in_view)
+{
+	const struct csvd_member *m = NULL;
+	uint32_t alive = 0;
+
+	*in_view = 0;
+	for (m = csvd->members; m != NULL; m = m->next) {
+		if ((m->flags & NODE_FLAGS_INACTIVE) == 0) {
+			alive++;
+			*in_view |= m->pnn < 64 ? 1ULL << m->pnn : 0;
+		}
+	}
+	return quorum_required() && alive * 2 <= csvd->num_nodes;
 }
 
 void csvd_quorum_node_dead(struct csvd_context *csvd, uint32_t pnn)

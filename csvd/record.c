@@ -5,12 +5,19 @@
  * every node.)
  */
 #include "csvd/record.h"
+#include "csvd/note.h"
+#include "csvd/quorum.h"
 #include "dbwrap/dbwrap.h"
 #include "dbwrap/dbwrap_open.h"
 #include "util_tdb.h"
 #include "gen_ndr/ndr_csv.h"
 
 #define RECORD_MAX_VOLUMES 1024
+/* At once, in csvd_record_overtake(); the rest with the next attempt. */
+#define RECORD_MAX_COMMITS 500
+/* CTDB's own record in each persistent database. */
+#define RECORD_SEQUENCE "__db_sequence_number__"
+#define RECORD_TOUCHED "TOUCHED"
 
 int csvd_record_open(struct csvd_context *csvd)
 {
@@ -203,15 +210,22 @@ static int record_store(struct csvd_context *csvd,
 	return NT_STATUS_IS_OK(status) ? 0 : EIO;
 }
 
+/*
+ * Each write differs from the one before: dbwrap leaves out a record that
+ * would be the same, and without any the commit does nothing at all, which
+ * take_confirm() must not have.
+ */
 static int record_store_owner(struct csvd_context *csvd,
 			      const char *name,
 			      struct csv_owner_record *rec)
 {
+	struct timeval tv = timeval_current();
 	char *key = record_key("OWNER", name);
 	int ret;
 
 	rec->version = CSV_RECORD_VERSION;
-	rec->changed = time(NULL);
+	rec->changed = MAX((uint64_t)tv.tv_sec * 1000000 + tv.tv_usec,
+			   rec->changed + 1);
 	ret = record_store(csvd,
 			   key,
 			   rec,
@@ -230,19 +244,61 @@ static int record_store_index(struct csvd_context *csvd,
 			    (ndr_push_flags_fn_t)ndr_push_csv_volume_index);
 }
 
-/* All writes: fn inside one transaction. */
+int csvd_record_ready(struct csvd_context *csvd, unsigned commits)
+{
+	uint64_t sequence = 0;
+	int ret;
+
+	if (!csvd_quorum_in_view(csvd)) {
+		return EHOSTDOWN;
+	}
+	ret = csvd_record_sequence(csvd, &sequence);
+	return ret == 0 ? csvd_note_ready(csvd, sequence, commits) : ret;
+}
+
+bool csvd_record_waits(int error)
+{
+	return error == EHOSTDOWN || error == EINPROGRESS || error == ENOLCK;
+}
+
+const char *csvd_record_error(struct csvd_context *csvd, int error)
+{
+	switch (error) {
+	case EHOSTDOWN:
+		return CSVD_NO_MAJORITY;
+	case EINPROGRESS:
+	case ENOLCK:
+		return csvd_note_why(csvd);
+	default:
+		return strerror(error);
+	}
+}
+
+/*
+ * All writes: fn inside one transaction, of `commits` that are to follow each
+ * other. Whether they may is judged again under the transaction's lock, when
+ * nobody else can have changed the number.
+ */
 static int record_transaction(struct csvd_context *csvd,
+			      unsigned commits,
 			      int (*fn)(struct csvd_context *csvd, void *p),
 			      void *p)
 {
 	TALLOC_CTX *frame = talloc_stackframe();
 	int ret;
 
-	if (dbwrap_transaction_start(csvd->db) != 0) {
-		TALLOC_FREE(frame);
-		return EIO;
+	ret = csvd_record_ready(csvd, commits);
+	if (ret == 0 && dbwrap_transaction_start(csvd->db) != 0) {
+		ret = EIO;
 	}
-	ret = fn(csvd, p);
+	if (ret != 0) {
+		TALLOC_FREE(frame);
+		return ret;
+	}
+	ret = csvd_record_ready(csvd, commits);
+	if (ret == 0) {
+		ret = fn(csvd, p);
+	}
 	if (ret != 0) {
 		dbwrap_transaction_cancel(csvd->db);
 	} else if (dbwrap_transaction_commit(csvd->db) != 0) {
@@ -324,6 +380,7 @@ int csvd_record_add(struct csvd_context *csvd,
 		    const struct csv_volume_record *config)
 {
 	return record_transaction(csvd,
+				  1,
 				  record_add_fn,
 				  discard_const_p(void, config));
 }
@@ -365,14 +422,40 @@ static int record_remove_fn(struct csvd_context *csvd, void *p)
 int csvd_record_remove(struct csvd_context *csvd, const char *name)
 {
 	return record_transaction(csvd,
+				  1,
 				  record_remove_fn,
 				  discard_const_p(void, name));
+}
+
+static int record_touch_fn(struct csvd_context *csvd, void *p)
+{
+	uint64_t sequence = 0;
+	NTSTATUS status;
+	int ret;
+
+	ret = csvd_record_sequence(csvd, &sequence);
+	if (ret != 0) {
+		return ret;
+	}
+	/* another value each time, or dbwrap leaves it out */
+	status = dbwrap_store_bystring(csvd->db,
+				       RECORD_TOUCHED,
+				       make_tdb_data((uint8_t *)&sequence,
+						     sizeof(sequence)),
+				       TDB_REPLACE);
+	return NT_STATUS_IS_OK(status) ? 0 : EIO;
+}
+
+int csvd_record_touch(struct csvd_context *csvd)
+{
+	return record_transaction(csvd, 1, record_touch_fn, NULL);
 }
 
 struct record_change {
 	const char *name;
 	const struct csv_owner_record *old;
 	struct csv_owner_record *rec;
+	uint64_t least; /* of the epoch: csvd_record_overtake() */
 };
 
 static int record_change_fn(struct csvd_context *csvd, void *p)
@@ -391,10 +474,19 @@ static int record_change_fn(struct csvd_context *csvd, void *p)
 		return EAGAIN;
 	}
 	if (change->rec->epoch != now->epoch &&
-	    change->rec->epoch != now->epoch + 1) {
+	    change->rec->epoch != MAX(now->epoch + 1, change->least)) {
 		return EINVAL;
 	}
 	return record_store_owner(csvd, change->name, change->rec);
+}
+
+static int record_change(struct csvd_context *csvd,
+			 struct record_change *change)
+{
+	/* of a new ownership: take_confirm() must not be without a note */
+	unsigned commits = change->rec->epoch != change->old->epoch ? 2 : 1;
+
+	return record_transaction(csvd, commits, record_change_fn, change);
 }
 
 int csvd_record_change(struct csvd_context *csvd,
@@ -408,5 +500,69 @@ int csvd_record_change(struct csvd_context *csvd,
 		.rec = rec,
 	};
 
-	return record_transaction(csvd, record_change_fn, &change);
+	return record_change(csvd, &change);
+}
+
+int csvd_record_sequence(struct csvd_context *csvd, uint64_t *sequence)
+{
+	DATA_BLOB blob = {};
+	int ret;
+
+	*sequence = 0;
+	ret = record_fetch(csvd, talloc_tos(), RECORD_SEQUENCE, &blob);
+	if (ret == 0 && blob.length != sizeof(*sequence)) {
+		ret = EILSEQ;
+	}
+	if (ret == 0) {
+		memcpy(sequence, blob.data, sizeof(*sequence));
+	}
+	data_blob_free(&blob);
+	return ret == ENOENT ? 0 : ret;
+}
+
+/* To get from `reached` beyond `sequence`, as far as that goes at once. */
+static unsigned record_commits_beyond(uint64_t reached, uint64_t sequence)
+{
+	uint64_t least = sequence >= reached ? sequence - reached : 0;
+
+	return (unsigned)MIN(least, RECORD_MAX_COMMITS - 2) + 2;
+}
+
+int csvd_record_overtake(struct csvd_context *csvd,
+			 const char *name,
+			 const struct csv_owner_record *rec,
+			 uint64_t epoch,
+			 uint64_t sequence)
+{
+	struct csv_owner_record now = *rec, old = *rec;
+	struct record_change change = {
+		.name = name,
+		.old = &old,
+		.rec = &now,
+		.least = epoch + 1,
+	};
+	uint64_t reached = 0;
+	unsigned commits = 0;
+	int ret;
+
+	now.epoch = MAX(rec->epoch + 1, epoch + 1);
+	ret = csvd_record_sequence(csvd, &reached);
+	if (ret == 0) {
+		ret = csvd_record_ready(
+			csvd, record_commits_beyond(reached, sequence));
+	}
+	if (ret != 0) {
+		return ret;
+	}
+	do {
+		ret = record_change(csvd, &change);
+		old = now;
+		if (ret == 0) {
+			ret = csvd_record_sequence(csvd, &reached);
+		}
+		/* twice at least, see take_confirm() */
+		commits++;
+	} while (ret == 0 && (commits < 2 || (reached <= sequence &&
+					      commits < RECORD_MAX_COMMITS)));
+	return ret == 0 && reached <= sequence ? EAGAIN : ret;
 }

@@ -6,6 +6,9 @@
  *
  * Errors: ENOENT no such record; EILSEQ it is there, but is none of ours
  * (truncated, foreign, another version); EAGAIN it changed meanwhile; EIO.
+ * Of all writes: EHOSTDOWN no majority of the nodes is in view
+ * (csvd_quorum_in_view()); EINPROGRESS the third vote is asked, try again
+ * after csvd_evaluate_soon(); ENOLCK it does not note it (csvd_note_ready()).
  */
 #ifndef _CSVD_RECORD_H_
 #define _CSVD_RECORD_H_
@@ -39,11 +42,42 @@ int csvd_record_remove(struct csvd_context *csvd, const char *name);
 
 /*
  * Replace the owner record, if it still has the epoch, owner and clean of
- * `old`: else EAGAIN. The new epoch is old's or one more.
+ * `old`: else EAGAIN. The new epoch is old's or one more; if it is, there is
+ * a note for a second write right after.
  */
 int csvd_record_change(struct csvd_context *csvd,
 		       const char *name,
 		       const struct csv_owner_record *old,
 		       struct csv_owner_record *rec);
+
+/*
+ * Could the database be written `commits` times in a row just now (0: is it
+ * the newest)? 0, or as a write would fail; nothing is written.
+ */
+int csvd_record_ready(struct csvd_context *csvd, unsigned commits);
+
+/* Why a write failed, for people; valid until the next call. */
+const char *csvd_record_error(struct csvd_context *csvd, int error);
+
+/* It failed for the state of the cluster, which passes: no fault. */
+bool csvd_record_waits(int error);
+
+/* Write nothing of importance: the database gets newer. */
+int csvd_record_touch(struct csvd_context *csvd);
+
+/* How many changes this database has seen: CTDB's sequence number. */
+int csvd_record_sequence(struct csvd_context *csvd, uint64_t *sequence);
+
+/*
+ * The volume remembers a later owner than the database does, which was lost
+ * or put back from a copy. Write `rec`, which must still be there, with an
+ * epoch after `epoch`, and change the database until it is newer than
+ * `sequence`, so that no other copy of it wins a recovery.
+ */
+int csvd_record_overtake(struct csvd_context *csvd,
+			 const char *name,
+			 const struct csv_owner_record *rec,
+			 uint64_t epoch,
+			 uint64_t sequence);
 
 #endif /* _CSVD_RECORD_H_ */

@@ -117,10 +117,16 @@ static void release_write(struct csvd_release *r)
 		ret = csvd_release_record(v, r->target, failed, r->reason);
 	}
 	if (ret != 0 && ret != EAGAIN) {
-		DBG_WARNING("volume %s: its record cannot be written: %s, "
-			    "trying again\n",
-			    v->name,
-			    strerror(ret));
+		const char *why = csvd_record_error(v->csvd, ret);
+
+		DEBUG(csvd_record_waits(ret) ? DBGLVL_INFO : DBGLVL_WARNING,
+		      ("volume %s: its record cannot be written: %s, "
+		       "trying again\n",
+		       v->name,
+		       why));
+		csvd_volume_reason(v,
+				   "its record cannot be written: %s",
+				   why);
 		release_timer(r, 200, release_write_again);
 		return;
 	}

@@ -7,35 +7,17 @@
  * token: the recorded answer is given again, an open is opened by file handle,
  * and one that is still being done is waited for.
  *
- * Under a new owner the table is gone. Then the operation is done; when it
- * fails because its own effect is already there, these rules decide. They are
- * a best effort: tokens kept on the volume itself must replace them.
- *
- *   open CREAT|EXCL, EEXIST  it happened if there is a regular file of the
- *                            asking user, made in the last REPLAY_WINDOW_S
- *   mkdir, EEXIST            the same for a directory without subdirectories
- *   mknod, EEXIST            the same for an object of that type and device
- *   symlink, EEXIST          the same for a symlink with exactly that target
- *   link, EEXIST             it happened if both names are the same inode
- *   unlink, ENOENT           it happened if the directory of the name exists
- *   rename, ENOENT           it happened if the new name exists and its inode
- *                            was changed in the last REPLAY_WINDOW_S
- *
- * "Of the asking user": the owner is the user, or the user is root (who may
- * make files for others by setgid, or has given them away since).
+ * Under a new owner, or a csvd that was started again, the table is empty: then
+ * the record on the volume tells (serve_once.c).
  */
 #include "replace.h"
-#include <errno.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <time.h>
 #include "lib/util/dlinklist.h"
 #include "csvd/replay.h"
 #include "csvd/serve_private.h"
 
 #define REPLAY_ENTRIES 1024
 #define REPLAY_BUCKETS 256
-#define REPLAY_WINDOW_S 120
 
 struct replay_entry {
 	struct replay_entry *prev, *next; /* of the bucket */
@@ -170,160 +152,4 @@ struct serve_job *replay_end(struct replay_table *table,
 		job_take_answer(p, e);
 	}
 	return parked;
-}
-
-static bool recent(const struct timespec *t)
-{
-	int64_t now = time(NULL);
-
-	return t->tv_sec <= now + 5 && t->tv_sec >= now - REPLAY_WINDOW_S;
-}
-
-/* Made by this user a moment ago? */
-static bool ours(const struct csv_cred *cred, const struct csv_stat *st)
-{
-	const struct timespec *made = &st->btime;
-
-	if (made->tv_sec == 0) {
-		made = &st->ctime;
-	}
-	return recent(made) &&
-	       (cred == NULL || cred->uid == 0 || cred->uid == st->uid);
-}
-
-int replay_judge_open(struct csv_backend *b,
-		      const struct csv_cred *cred,
-		      struct csv_file *dir,
-		      const char *name,
-		      int error)
-{
-	struct csv_stat st;
-
-	if (error != EEXIST ||
-	    b->ops->statat(dir, cred, name, 0, &st, NULL) != 0) {
-		return error;
-	}
-	return S_ISREG(st.mode) && ours(cred, &st) ? 0 : error;
-}
-
-/* Does the directory that the name would be in exist? */
-static bool parent_exists(struct csv_backend *b,
-			  const struct csv_cred *cred,
-			  struct csv_file *dir,
-			  const char *name)
-{
-	const char *slash = strrchr(name, '/');
-	struct csv_stat st;
-	char *parent = NULL;
-	int ret;
-
-	if (slash == NULL) {
-		return true;
-	}
-	parent = talloc_strndup(NULL, name, (size_t)(slash - name));
-	ret = parent == NULL ? ENOMEM
-			     : b->ops->statat(dir, cred, parent,
-					      CSV_F_FOLLOW, &st, NULL);
-	talloc_free(parent);
-	return ret == 0 && S_ISDIR(st.mode);
-}
-
-static bool same_target(struct csv_backend *b,
-			const struct csv_cred *cred,
-			struct csv_file *dir,
-			const char *name,
-			const struct csv_name_req *req)
-{
-	char *target = NULL;
-	bool same;
-
-	if (b->ops->readlink(dir, NULL, cred, name, &target) != 0) {
-		return false;
-	}
-	same = strlen(target) == req->target.length &&
-	       memcmp(target, req->target.data, req->target.length) == 0;
-	talloc_free(target);
-	return same;
-}
-
-static bool made_by_us(struct csv_backend *b,
-		       const struct csv_cred *cred,
-		       enum csv_op op,
-		       struct csv_file *dir,
-		       const char *name,
-		       const struct csv_name_req *req)
-{
-	struct csv_stat st;
-
-	if (b->ops->statat(dir, cred, name, 0, &st, NULL) != 0 ||
-	    !ours(cred, &st)) {
-		return false;
-	}
-	switch (op) {
-	case CSV_OP_MKDIR:
-		/* btrfs counts no subdirectories */
-		return S_ISDIR(st.mode) && st.nlink <= 2;
-	case CSV_OP_MKNOD:
-		return (st.mode & S_IFMT) == (req->mode & S_IFMT) &&
-		       st.rdev == req->rdev;
-	case CSV_OP_SYMLINK:
-		return S_ISLNK(st.mode) && same_target(b, cred, dir, name, req);
-	default:
-		return false;
-	}
-}
-
-int replay_judge_name(struct csv_backend *b,
-		      const struct csv_cred *cred,
-		      enum csv_op op,
-		      struct csv_file *dir,
-		      const struct csv_name_req *req,
-		      int error)
-{
-	char *name = csv_bytes_str(NULL, &req->name);
-	bool happened = false;
-
-	if (name == NULL) {
-		return error;
-	}
-	if (op == CSV_OP_UNLINK) {
-		happened = error == ENOENT &&
-			   parent_exists(b, cred, dir, name);
-	} else if (error == EEXIST) {
-		happened = made_by_us(b, cred, op, dir, name, req);
-	}
-	talloc_free(name);
-	return happened ? 0 : error;
-}
-
-int replay_judge_two_names(struct csv_backend *b,
-			   const struct csv_cred *cred,
-			   enum csv_op op,
-			   struct csv_file *src_dir,
-			   struct csv_file *dst_dir,
-			   const struct csv_two_names_req *req,
-			   int error)
-{
-	TALLOC_CTX *frame = talloc_new(NULL);
-	char *src = csv_bytes_str(frame, &req->src_name);
-	char *dst = csv_bytes_str(frame, &req->dst_name);
-	bool happened = false;
-	struct csv_stat ss;
-	struct csv_stat ds;
-
-	if (src == NULL || dst == NULL ||
-	    b->ops->statat(dst_dir, cred, dst, 0, &ds, NULL) != 0) {
-		talloc_free(frame);
-		return error;
-	}
-	if (op == CSV_OP_RENAME) {
-		happened = error == ENOENT && recent(&ds.ctime) &&
-			   parent_exists(b, cred, src_dir, src);
-	} else if (error == EEXIST) {
-		happened = b->ops->statat(src_dir, cred, src, 0, &ss, NULL) ==
-				   0 &&
-			   ss.ino == ds.ino;
-	}
-	talloc_free(frame);
-	return happened ? 0 : error;
 }

@@ -7,8 +7,6 @@
 #define _CSVD_REPLAY_H_
 
 #include <talloc.h>
-#include "csv_file.h"
-#include "lib/volume/backend.h"
 #include "lib/wire/codec.h"
 
 struct replay_table;
@@ -18,7 +16,7 @@ struct serve_job;
 struct replay_table *replay_table_new(TALLOC_CTX *mem_ctx);
 
 enum replay_verdict {
-	REPLAY_UNKNOWN, /* never seen here: do it, and judge a failure */
+	REPLAY_UNKNOWN, /* never seen here: the volume may know it */
 	REPLAY_RUNNING, /* the job was parked and will be answered */
 	REPLAY_DONE,	/* job->status is the answer; of an open that
 			   succeeded: job->by_fh and job->fh are set */
@@ -38,28 +36,5 @@ void replay_begin(struct replay_table *table,
 struct serve_job *replay_end(struct replay_table *table,
 			     const struct GUID *client,
 			     struct serve_job *job);
-
-/*
- * In a worker: the operation failed with `error` under an owner that has no
- * memory of it. 0: it had happened, the failure is its own trace.
- */
-int replay_judge_open(struct csv_backend *b,
-		      const struct csv_cred *cred,
-		      struct csv_file *dir,
-		      const char *name,
-		      int error);
-int replay_judge_name(struct csv_backend *b,
-		      const struct csv_cred *cred,
-		      enum csv_op op,
-		      struct csv_file *dir,
-		      const struct csv_name_req *req,
-		      int error);
-int replay_judge_two_names(struct csv_backend *b,
-			   const struct csv_cred *cred,
-			   enum csv_op op,
-			   struct csv_file *src_dir,
-			   struct csv_file *dst_dir,
-			   const struct csv_two_names_req *req,
-			   int error);
 
 #endif /* _CSVD_REPLAY_H_ */

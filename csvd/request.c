@@ -6,6 +6,8 @@
 #include <jansson.h>
 #include "ctdb/include/ctdb_protocol.h"
 #include "csvd/control.h"
+#include "csvd/fence.h"
+#include "csvd/fence_test.h"
 #include "csvd/members.h"
 #include "csvd/owner.h"
 #include "csvd/publish.h"
@@ -215,6 +217,7 @@ static int request_fence(struct request *r, struct csv_volume_record *config)
 {
 	const char *agent = request_string(r, "fence_agent");
 	char *path = NULL;
+	int ret;
 
 	if (agent == NULL || agent[0] == '\0') {
 		return 0;
@@ -232,10 +235,17 @@ static int request_fence(struct request *r, struct csv_volume_record *config)
 		return request_fail(r, ENOENT, "%s: %s", path, strerror(errno));
 	}
 	config->fence_agent = request_bytes(r, agent);
-	return request_pairs(r,
-			     json_object_get(r->in, "fence_params"),
-			     &config->num_fence_params,
-			     &config->fence_params);
+	ret = request_pairs(r,
+			    json_object_get(r->in, "fence_params"),
+			    &config->num_fence_params,
+			    &config->fence_params);
+	if (ret == 0 && !csvd_fence_params_good(config)) {
+		ret = request_fail(r,
+				   EINVAL,
+				   "csv:unfence=yes or no is the only fence "
+				   "parameter that begins with csv:");
+	}
+	return ret;
 }
 
 static int request_add_basics(struct request *r,
@@ -292,11 +302,18 @@ static int request_volume_add(struct request *r)
 				    "there is a volume %s already",
 				    request_string(r, "name"));
 	}
+	if (ret == EBUSY) {
+		return request_fail(r,
+				    ret,
+				    "the last owner of a volume %s has not let "
+				    "go of it",
+				    request_string(r, "name"));
+	}
 	if (ret != 0) {
 		return request_fail(r,
 				    ret,
 				    "the volume cannot be stored: %s",
-				    strerror(ret));
+				    csvd_record_error(r->csvd, ret));
 	}
 	csvd_publish_config(r->csvd);
 	csvd_volumes_load(r->csvd);
@@ -326,7 +343,7 @@ static int request_volume_remove(struct request *r)
 		return request_fail(r,
 				    ret,
 				    "the volume cannot be removed: %s",
-				    strerror(ret));
+				    csvd_record_error(r->csvd, ret));
 	}
 	csvd_publish_config(r->csvd);
 	r->csvd->config_changed = true;
@@ -430,7 +447,7 @@ static json_t *request_counters(struct request *r, struct csvd_volume *v)
 {
 	struct csv_serve_counters c = {};
 
-	if (!v->served ||
+	if (r->csvd->serve == NULL ||
 	    csv_serve_counters(r->csvd->serve, v->name, &c) != 0)
 	{
 		return json_null();
@@ -555,7 +572,7 @@ static int request_volume_start(struct request *r,
 				    ret,
 				    "%s cannot be started: %s",
 				    v->name,
-				    strerror(ret));
+				    csvd_record_error(r->csvd, ret));
 	}
 	return 0;
 }
@@ -652,8 +669,13 @@ static int request_confirm_fenced(struct request *r)
 		return request_fail(r,
 				    ret,
 				    "the record cannot be written: %s",
-				    strerror(ret));
+				    csvd_record_error(r->csvd, ret));
 	}
+}
+
+static int request_test_fence(struct request *r)
+{
+	return csvd_fence_test(r->csvd, r->mem_ctx, r->in, r->out, &r->message);
 }
 
 static int request_node_drain(struct request *r)
@@ -714,6 +736,7 @@ static int request_run(struct request *r)
 		{"volume_state", request_volume_state},
 		{"volume_move", request_volume_move},
 		{"volume_confirm_fenced", request_confirm_fenced},
+		{"volume_test_fence", request_test_fence},
 		{"node_drain", request_node_drain},
 		{"node_resume", request_node_resume},
 		{"node_state", request_node_state},

@@ -235,6 +235,9 @@ static void cmd_start(struct csv_serve *serve, void *p)
 	struct serve_volume *vol = p;
 
 	DLIST_ADD(serve->volumes, vol);
+	if (vol->grace_ms != 0) {
+		serve_grace_begin(vol, vol->grace_ms);
+	}
 }
 
 static int volume_open(struct serve_volume *vol, int rootfd)
@@ -254,10 +257,11 @@ static int volume_open(struct serve_volume *vol, int rootfd)
 	return ret;
 }
 
-int csv_serve_start(struct csv_serve *serve,
-		    const char *name,
-		    int rootfd,
-		    uint64_t epoch)
+int csv_serve_start_grace(struct csv_serve *serve,
+			  const char *name,
+			  int rootfd,
+			  uint64_t epoch,
+			  unsigned grace_ms)
 {
 	struct serve_volume *vol = NULL;
 	int ret = ENOMEM;
@@ -272,6 +276,7 @@ int csv_serve_start(struct csv_serve *serve,
 	}
 	vol->serve = serve;
 	vol->epoch = epoch;
+	vol->grace_ms = grace_ms;
 	vol->name = talloc_strdup(vol, name);
 	vol->replay = replay_table_new(vol);
 	if (vol->name != NULL && vol->replay != NULL) {
@@ -285,6 +290,31 @@ int csv_serve_start(struct csv_serve *serve,
 	return 0;
 }
 
+int csv_serve_start(struct csv_serve *serve,
+		    const char *name,
+		    int rootfd,
+		    uint64_t epoch)
+{
+	return csv_serve_start_grace(serve, name, rootfd, epoch, 0);
+}
+
+static void cmd_open(struct csv_serve *serve, void *p)
+{
+	serve_grace_end(p, 0);
+}
+
+int csv_serve_open(struct csv_serve *serve, const char *name)
+{
+	struct serve_volume *vol = NULL;
+
+	vol = serve_volume_find(serve, name, strlen(name));
+	if (vol == NULL) {
+		return ENOENT;
+	}
+	serve_command(serve, cmd_open, vol);
+	return 0;
+}
+
 static void cmd_drain(struct csv_serve *serve, void *p)
 {
 	struct serve_volume *vol = p;
@@ -292,6 +322,7 @@ static void cmd_drain(struct csv_serve *serve, void *p)
 	struct serve_conn *next = NULL;
 
 	vol->draining = true;
+	serve_grace_end(vol, CSV_E_STALE);
 	for (conn = serve->conns; conn != NULL; conn = next) {
 		next = conn->next;
 		serve_handles_close(conn, vol);
@@ -299,7 +330,49 @@ static void cmd_drain(struct csv_serve *serve, void *p)
 	serve_volume_check(vol);
 }
 
-/* Nothing of the volume is left: forget it. */
+static void add_counters(struct csv_serve_counters *sum,
+			 const struct csv_serve_counters *c)
+{
+	sum->requests += c->requests;
+	sum->read_bytes += c->read_bytes;
+	sum->write_bytes += c->write_bytes;
+	sum->inline_requests += c->inline_requests;
+	sum->waited += c->waited;
+}
+
+static struct serve_past *past_find(struct csv_serve *serve, const char *name)
+{
+	struct serve_past *past = NULL;
+
+	for (past = serve->pasts; past != NULL; past = past->next) {
+		if (strcmp(past->name, name) == 0) {
+			break;
+		}
+	}
+	return past;
+}
+
+/* Without memory these numbers are lost, nothing else. */
+static void past_add(struct csv_serve *serve, const struct serve_volume *vol)
+{
+	struct serve_past *past = past_find(serve, vol->name);
+
+	if (past == NULL) {
+		past = talloc_zero(serve, struct serve_past);
+		if (past == NULL) {
+			return;
+		}
+		past->name = talloc_strdup(past, vol->name);
+		if (past->name == NULL) {
+			TALLOC_FREE(past);
+			return;
+		}
+		DLIST_ADD(serve->pasts, past);
+	}
+	add_counters(&past->counters, &vol->counters);
+}
+
+/* Nothing of the volume is left: forget all but what it has counted. */
 static void cmd_remove(struct csv_serve *serve, void *p)
 {
 	struct serve_volume *vol = p;
@@ -313,6 +386,7 @@ static void cmd_remove(struct csv_serve *serve, void *p)
 			}
 		}
 	}
+	past_add(serve, vol);
 	DLIST_REMOVE(serve->volumes, vol);
 }
 
@@ -364,6 +438,7 @@ int csv_serve_sweep(struct csv_serve *serve,
 		    unsigned *removed)
 {
 	struct serve_volume *vol = NULL;
+	unsigned records = 0;
 	int ret;
 
 	/* only this thread ends volumes */
@@ -372,6 +447,9 @@ int csv_serve_sweep(struct csv_serve *serve,
 		return ENOENT;
 	}
 	ret = csv_local_sweep(vol->backend, removed);
+	if (ret == 0) {
+		ret = csv_local_intent_sweep(vol->backend, &records);
+	}
 	(void)csv_local_thread_root();
 	return ret;
 }
@@ -390,10 +468,7 @@ static void count_volume(struct csv_serve *serve,
 	unsigned i;
 
 	c->handles += vol->handles;
-	c->requests += vol->counters.requests;
-	c->read_bytes += vol->counters.read_bytes;
-	c->write_bytes += vol->counters.write_bytes;
-	c->inline_requests += vol->counters.inline_requests;
+	add_counters(c, &vol->counters);
 	for (conn = serve->conns; conn != NULL; conn = conn->next) {
 		for (i = 0; i < SERVE_ATTACHMENTS; i++) {
 			if (!conn->dead && conn->attachments[i].vol == vol) {
@@ -408,12 +483,20 @@ static void cmd_counters(struct csv_serve *serve, void *p)
 	struct counters_args *args = p;
 	struct csv_serve_counters *c = args->counters;
 	struct serve_volume *vol = NULL;
+	struct serve_past *past = NULL;
 
 	memset(c, 0, sizeof(*c));
 	for (vol = serve->volumes; vol != NULL; vol = vol->next) {
 		if (args->volume == NULL ||
 		    strcmp(vol->name, args->volume) == 0) {
 			count_volume(serve, vol, c);
+			args->ret = 0;
+		}
+	}
+	for (past = serve->pasts; past != NULL; past = past->next) {
+		if (args->volume == NULL ||
+		    strcmp(past->name, args->volume) == 0) {
+			add_counters(c, &past->counters);
 			args->ret = 0;
 		}
 	}

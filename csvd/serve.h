@@ -48,6 +48,19 @@ int csv_serve_start(struct csv_serve *serve,
 		    uint64_t epoch);
 
 /*
+ * The same after an owner that died: for grace_ms, or until csv_serve_open(),
+ * only replays and opens by file handle are done, everything else waits here
+ * (clients' credits bound how much).
+ */
+int csv_serve_start_grace(struct csv_serve *serve,
+			  const char *volume,
+			  int rootfd,
+			  uint64_t epoch,
+			  unsigned grace_ms);
+/* Every client has replayed: what waits is done now. ENOENT. */
+int csv_serve_open(struct csv_serve *serve, const char *volume);
+
+/*
  * Stop serving: new requests are answered CSV_E_STALE, those in progress end
  * and are answered, then every descriptor on the volume is closed. Blocks at
  * most timeout_ms: ETIMEDOUT when a request still hangs in storage (the
@@ -66,11 +79,13 @@ int csv_serve_sweep(struct csv_serve *serve,
 		    const char *volume,
 		    unsigned *removed);
 
+/* Of a volume: now connected and open, served since the process began. */
 struct csv_serve_counters {
 	uint64_t connections, handles, requests, read_bytes, write_bytes;
 	uint64_t inline_requests, refused_connections;
+	uint64_t waited; /* for the end of grace */
 };
-/* volume NULL: all together. ENOENT. */
+/* volume NULL: all together. ENOENT: never served. */
 int csv_serve_counters(struct csv_serve *serve,
 		       const char *volume,
 		       struct csv_serve_counters *counters);

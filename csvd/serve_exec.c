@@ -5,7 +5,6 @@
 #include "replace.h"
 #include <errno.h>
 #include <string.h>
-#include "csvd/replay.h"
 #include "csvd/serve_private.h"
 
 static const struct csv_backend_ops *ops_of(const struct serve_job *job)
@@ -78,7 +77,6 @@ static int exec_open(struct serve_job *job)
 	if (name == NULL) {
 		return ENOMEM;
 	}
-again:
 	ret = ops_of(job)->open(job->vol->backend,
 				NULL,
 				cred_of(job),
@@ -89,15 +87,6 @@ again:
 				&job->new_file,
 				&st,
 				want_fh ? &job->fh : NULL);
-	if (ret != 0 && job->replay && (how & CSV_O_EXCL) &&
-	    replay_judge_open(job->vol->backend,
-			      cred_of(job),
-			      file_of(job, 0),
-			      name,
-			      ret) == 0) {
-		how &= ~(CSV_O_CREAT | CSV_O_EXCL);
-		goto again;
-	}
 	return ret == 0 ? answer_open(job, &st) : ret;
 }
 
@@ -396,21 +385,11 @@ static int exec_name(struct serve_job *job)
 	const struct csv_name_req *req = job->req;
 	char *name = csv_bytes_str(job, &req->name);
 	char *target = csv_bytes_str(job, &req->target);
-	int ret;
 
 	if (name == NULL || target == NULL) {
 		return ENOMEM;
 	}
-	ret = name_op(job, req, name, target);
-	if (ret != 0 && job->replay) {
-		ret = replay_judge_name(job->vol->backend,
-					cred_of(job),
-					job->h.op,
-					file_of(job, 0),
-					req,
-					ret);
-	}
-	return ret;
+	return name_op(job, req, name, target);
 }
 
 static int exec_readlink(struct serve_job *job)
@@ -443,39 +422,32 @@ static int exec_two_names(struct serve_job *job)
 	char *dst = csv_bytes_str(job, &req->dst_name);
 	int (*op)(struct csv_file *, const char *, struct csv_file *,
 		  const char *, const struct csv_cred *, uint32_t) = NULL;
-	int ret;
 
 	if (src == NULL || dst == NULL) {
 		return ENOMEM;
 	}
 	op = job->h.op == CSV_OP_LINK ? ops_of(job)->link
 				      : ops_of(job)->rename;
-	ret = op(file_of(job, 0),
-		 src,
-		 file_of(job, 1),
-		 dst,
-		 cred_of(job),
-		 req->flags);
-	if (ret != 0 && job->replay) {
-		ret = replay_judge_two_names(job->vol->backend,
-					     cred_of(job),
-					     job->h.op,
-					     file_of(job, 0),
-					     file_of(job, 1),
-					     req,
-					     ret);
-	}
-	return ret;
+	return op(file_of(job, 0),
+		  src,
+		  file_of(job, 1),
+		  dst,
+		  cred_of(job),
+		  req->flags);
 }
 
 static int exec_fallocate(struct serve_job *job)
 {
 	const struct csv_fallocate_req *req = job->req;
+	int ret;
 
-	return ops_of(job)->fallocate(file_of(job, 0),
-				      req->mode,
-				      (int64_t)req->offset,
-				      (int64_t)req->length);
+	ret = ops_of(job)->fallocate(file_of(job, 0),
+				     req->mode,
+				     (int64_t)req->offset,
+				     (int64_t)req->length);
+	/* the client keeps nothing to repeat it from */
+	return ret == 0 ? ops_of(job)->fsync(file_of(job, 0), CSV_F_DATASYNC)
+			: ret;
 }
 
 static int exec_seek(struct serve_job *job)
@@ -655,7 +627,9 @@ void serve_exec(struct serve_job *job)
 		job->status = EOPNOTSUPP;
 		return;
 	}
-	job->status = exec_fns[op](job);
+	job->status = job->has_token && !job->by_fh
+			      ? serve_once(job, exec_fns[op])
+			      : exec_fns[op](job);
 	if (exec_storage_gone(job)) {
 		job->status = CSV_E_LOST;
 	}

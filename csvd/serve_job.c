@@ -255,6 +255,10 @@ static bool job_replayed(struct serve_job *job)
 
 void serve_job_start(struct serve_job *job)
 {
+	if (serve_grace_waits(job->vol, &job->h)) {
+		serve_grace_wait(job);
+		return;
+	}
 	if (job->has_token) {
 		if (job_replayed(job)) {
 			return;

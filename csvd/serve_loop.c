@@ -17,6 +17,7 @@
 
 #define LOOP_EVENTS 64
 #define LOOP_TICK_MS 1000
+#define LOOP_GRACE_MS 50
 #define REFUSED_LOG_MS 60000
 #define NOBODY 65534
 
@@ -296,6 +297,9 @@ void *serve_thread(void *private_data)
 	while (!serve->quit) {
 		ticks = serve->num_new > 0 || serve->deaf;
 		timeout = ticks ? LOOP_TICK_MS : -1;
+		if (serve->num_grace > 0) {
+			timeout = LOOP_GRACE_MS;
+		}
 		num = epoll_wait(serve->epoll_fd,
 				 events,
 				 LOOP_EVENTS,
@@ -308,6 +312,9 @@ void *serve_thread(void *private_data)
 			loop_tick(serve);
 			loop_listen(serve, true);
 			ticked = csv_now_ms();
+		}
+		if (serve->num_grace > 0) {
+			serve_grace_tick(serve);
 		}
 		loop_bury(serve);
 	}

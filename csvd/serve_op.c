@@ -355,7 +355,8 @@ static void read_job(struct serve_conn *conn,
 		     struct serve_handle *handle,
 		     const struct csv_io_req *io)
 {
-	bool cached = handle->file->how & CSV_O_READ;
+	bool cached = (handle->file->how & CSV_O_READ) &&
+		      !serve_grace_waits(handle->vol, h);
 	struct serve_job *job = NULL;
 
 	if (cached && io->length <= SERVE_SMALL_READ &&
@@ -422,7 +423,8 @@ static bool op_io(struct serve_conn *conn,
 		return true;
 	}
 	if (h->op == CSV_OP_WRITE) {
-		if (!write_inline(conn, h, handle, &io, data)) {
+		if (serve_grace_waits(handle->vol, h) ||
+		    !write_inline(conn, h, handle, &io, data)) {
 			write_job(conn, h, handle, &io, data, *data_owned);
 			*data_owned = false;
 		}
@@ -444,37 +446,43 @@ static bool job_handle(struct serve_job *job, unsigned i, uint64_t number)
 	return true;
 }
 
-static void job_token(struct serve_job *job, uint64_t token)
+/* Is it not repeatable, and named by its client? */
+static bool job_once(const struct serve_job *job)
 {
-	job->has_token = token != 0;
-	job->token = token;
+	const struct csv_open_req *req = job->req;
+
+	if (job->h.token == 0) {
+		return false;
+	}
+	switch (job->h.op) {
+	case CSV_OP_OPEN:
+		return (req->how & CSV_O_ONCE) != 0;
+	case CSV_OP_MKDIR:
+	case CSV_OP_MKNOD:
+	case CSV_OP_SYMLINK:
+	case CSV_OP_UNLINK:
+	case CSV_OP_LINK:
+	case CSV_OP_RENAME:
+	case CSV_OP_SETATTR:
+	case CSV_OP_SETXATTR:
+	case CSV_OP_REMOVEXATTR:
+		return true;
+	default:
+		return false;
+	}
 }
 
-/* The handles and the token that the body names. False: EBADF. */
+/* The handles that the body names. False: EBADF. */
 static bool job_resolve(struct serve_job *job)
 {
-	const struct csv_open_req *open_req = job->req;
-	const struct csv_name_req *name_req = job->req;
 	const struct csv_two_names_req *two_req = job->req;
 	const struct csv_copy_req *copy_req = job->req;
 
 	switch (job->h.op) {
 	case CSV_OP_OPEN_FH:
 		return true;
-	case CSV_OP_OPEN:
-		if (open_req->how & CSV_O_ONCE) {
-			job_token(job, open_req->token);
-		}
-		return job_handle(job, 0, open_req->dir);
-	case CSV_OP_MKDIR:
-	case CSV_OP_MKNOD:
-	case CSV_OP_SYMLINK:
-	case CSV_OP_UNLINK:
-		job_token(job, name_req->token);
-		return job_handle(job, 0, name_req->dir);
 	case CSV_OP_LINK:
 	case CSV_OP_RENAME:
-		job_token(job, two_req->token);
 		return job_handle(job, 0, two_req->src_dir) &&
 		       job_handle(job, 1, two_req->dst_dir);
 	case CSV_OP_COPY_RANGE:
@@ -519,6 +527,8 @@ static bool op_job(struct serve_conn *conn,
 	} else if (!job_resolve(job)) {
 		job->status = EBADF;
 	}
+	job->has_token = job->status == 0 && job_once(job);
+	job->token = h->token;
 	if (job->status != 0) {
 		serve_job_answer(job);
 	} else {

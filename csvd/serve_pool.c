@@ -11,7 +11,7 @@
 
 void (*serve_fault_fn)(enum serve_fault point, enum csv_op op);
 
-static void fault(enum serve_fault point, struct serve_job *job)
+void serve_fault(enum serve_fault point, const struct serve_job *job)
 {
 	if (serve_fault_fn != NULL && job->conn != NULL) {
 		serve_fault_fn(point, job->h.op);
@@ -59,9 +59,9 @@ static void *pool_thread(void *private_data)
 		if (atomic_load(&job->cancelled)) {
 			job->status = ECANCELED;
 		} else {
-			fault(SERVE_FAULT_BEFORE_OP, job);
+			serve_fault(SERVE_FAULT_BEFORE_OP, job);
 			serve_exec(job);
-			fault(SERVE_FAULT_AFTER_OP, job);
+			serve_fault(SERVE_FAULT_AFTER_OP, job);
 		}
 		job_back(job);
 	}

@@ -2,7 +2,7 @@
 /*
  * The inside of serving: serve.c (life, volumes, commands), serve_loop.c (the
  * socket thread), serve_conn.c (one connection: bytes), serve_out.c (answers),
- * serve_op.c (one message), serve_exec*.c (operations, in workers),
+ * serve_op.c (one message), serve_exec.c and serve_once.c (operations, in workers),
  * serve_pool.c (worker threads), replay.c.
  *
  * Who may touch what: everything but a job that a worker has and the pools'
@@ -49,11 +49,18 @@ struct serve_job;
 struct serve_volume;
 struct replay_table;
 
-/* Named points where tests may act or wait; NULL outside tests. */
+/*
+ * Named points in a worker where tests may act or wait (fault.c). BEGUN and
+ * MADE are those of operations that are not repeatable.
+ */
 enum serve_fault {
-	SERVE_FAULT_BEFORE_OP,
-	SERVE_FAULT_AFTER_OP,
+	SERVE_FAULT_BEFORE_OP, /* "before": nothing is done */
+	SERVE_FAULT_BEGUN,     /* "begun": recorded that it begins */
+	SERVE_FAULT_MADE,      /* "made": done, its answer is not recorded */
+	SERVE_FAULT_AFTER_OP,  /* "after": done and stable, not answered */
+	SERVE_FAULTS
 };
+/* NULL outside tests. */
 extern void (*serve_fault_fn)(enum serve_fault point, enum csv_op op);
 
 struct serve_pool {
@@ -74,11 +81,22 @@ struct serve_volume {
 	struct csv_backend *backend;
 	struct serve_pool pool;
 	struct replay_table *replay;
+	unsigned grace_ms; /* it begins with that; 0: without */
+	bool grace; /* only replays are done yet */
+	uint64_t grace_end; /* of csv_now_ms() */
+	struct serve_job *waiting; /* for the end of it */
 	bool draining;
 	bool idle; /* serve->mutex; draining, and nothing is left */
 	bool no_inline_write;
 	unsigned jobs;
 	unsigned handles;
+	struct csv_serve_counters counters;
+};
+
+/* What was served of a volume by the ownerships that are over. */
+struct serve_past {
+	struct serve_past *prev, *next;
+	char *name;
 	struct csv_serve_counters counters;
 };
 
@@ -230,7 +248,9 @@ struct csv_serve {
 	struct serve_conn *dead; /* to be freed after the round */
 	unsigned num_conns;
 	unsigned num_new;
+	unsigned num_grace; /* volumes */
 	struct serve_volume *volumes;
+	struct serve_past *pasts;
 	struct csv_serve_counters counters;
 	struct serve_refusal refusals[32];
 	struct serve_out *batches; /* unused ones */
@@ -309,6 +329,17 @@ void serve_job_start(struct serve_job *job);
 /* A worker is through with it. */
 void serve_job_done(struct serve_job *job);
 void serve_job_answer(struct serve_job *job);
+
+/* serve_grace.c: of the socket thread */
+/* Does this request have to wait? */
+bool serve_grace_waits(const struct serve_volume *vol,
+		       const struct csv_header *h);
+void serve_grace_wait(struct serve_job *job);
+void serve_grace_begin(struct serve_volume *vol, unsigned grace_ms);
+/* status 0: do what waits; else answer it so. No-op outside grace. */
+void serve_grace_end(struct serve_volume *vol, int status);
+/* End those whose time is up. */
+void serve_grace_tick(struct csv_serve *serve);
 void serve_cred_put(struct serve_cred *cred);
 
 /* serve_handle.c */
@@ -329,7 +360,11 @@ void serve_handles_close(struct serve_conn *conn, struct serve_volume *vol);
 /* serve_exec.c: in a worker */
 void serve_exec(struct serve_job *job);
 
+/* serve_once.c: with a record on the volume */
+int serve_once(struct serve_job *job, int (*fn)(struct serve_job *job));
+
 /* serve_pool.c */
+void serve_fault(enum serve_fault point, const struct serve_job *job);
 int serve_pool_start(struct serve_pool *pool, TALLOC_CTX *mem_ctx,
 		     unsigned num);
 void serve_pool_stop(struct serve_pool *pool);

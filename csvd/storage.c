@@ -4,6 +4,7 @@
  * as OCF_RESKEY_*, exit 0 done, 7 not running).
  */
 #include "csvd/storage.h"
+#include "csvd/agents.h"
 #include "csvd/child.h"
 #include "lib/util/tevent_unix.h"
 
@@ -21,7 +22,12 @@ struct storage_state {
 	bool promoting; /* the second call of a promoted agent */
 	char *why;
 	unsigned limit_s;
+	uint64_t begun; /* guard_now() */
 };
+
+/* An agent that was killed has this long to end before the next is called. */
+#define STORAGE_LEFT_MS 3000
+#define STORAGE_LEFT_LOOK_MS 20
 
 static void storage_next(struct tevent_req *req);
 
@@ -160,6 +166,9 @@ static bool storage_call(struct tevent_req *req,
 		return storage_fail(req, ENOENT, "malformed agent name");
 	}
 	state->limit_s = storage_limit(state->action, agent);
+	params.page = csvd->page;
+	params.volume = state->v->name;
+	params.changes = state->action != CSVD_STORAGE_MONITOR;
 	params.path = path;
 	params.argv = (const char *[]){path, state->verb, NULL};
 	params.env = storage_env(frame, state->v, agent, index, state->limit_s);
@@ -254,6 +263,13 @@ static void storage_called(struct tevent_req *subreq)
 					     type,
 					     state->verb,
 					     state->limit_s);
+	} else if (ret == EBUSY) {
+		state->why = talloc_asprintf(state,
+					     "%s %s took longer than %u s and "
+					     "cannot be killed",
+					     type,
+					     state->verb,
+					     state->limit_s);
 	} else if (ret != 0) {
 		state->why = talloc_asprintf(state,
 					     "%s %s: %s",
@@ -286,6 +302,39 @@ static void storage_called(struct tevent_req *subreq)
 	storage_next(req);
 }
 
+/* Not beside an agent that was killed: it might still mount something. */
+static void storage_begin(struct tevent_context *ev,
+			  struct tevent_timer *te,
+			  struct timeval now,
+			  void *private_data)
+{
+	struct tevent_req *req = private_data;
+	struct storage_state *state =
+		tevent_req_data(req, struct storage_state);
+	pid_t left = csvd_agents_left(state->v->csvd->page, state->v->name);
+
+	if (left == 0) {
+		storage_next(req);
+		return;
+	}
+	if (guard_now() > state->begun + STORAGE_LEFT_MS) {
+		state->why = talloc_asprintf(
+			state,
+			"process %d of an agent that was killed has not ended "
+			"(it hangs in the kernel)",
+			(int)left);
+		tevent_req_error(req, EBUSY);
+		return;
+	}
+	te = tevent_add_timer(ev,
+			      state,
+			      tevent_timeval_current_ofs(
+				      0, STORAGE_LEFT_LOOK_MS * 1000),
+			      storage_begin,
+			      req);
+	(void)tevent_req_nomem(te, req);
+}
+
 struct tevent_req *csvd_storage_send(TALLOC_CTX *mem_ctx,
 				     struct csvd_volume *v,
 				     enum csvd_storage_action action)
@@ -300,7 +349,8 @@ struct tevent_req *csvd_storage_send(TALLOC_CTX *mem_ctx,
 	state->v = v;
 	state->action = action;
 	state->config = v->config;
-	storage_next(req);
+	state->begun = guard_now();
+	storage_begin(v->csvd->ev, NULL, timeval_current(), req);
 	if (!tevent_req_is_in_progress(req)) {
 		return tevent_req_post(req, v->csvd->ev);
 	}

@@ -24,7 +24,8 @@ struct tevent_req *csvd_storage_send(TALLOC_CTX *mem_ctx,
 /*
  * 0: every agent said so (MONITOR: all of them run). ENXIO (MONITOR only):
  * cleanly stopped. Else errno: ETIMEDOUT, EIO (an agent said no), ENOENT (no
- * such agent); *why (child of mem_ctx) says which and what it printed.
+ * such agent), EBUSY (one that was killed, now or before, has not ended: no
+ * other was called); *why (child of mem_ctx) says which and what it printed.
  */
 int csvd_storage_recv(struct tevent_req *req, TALLOC_CTX *mem_ctx, char **why);
 

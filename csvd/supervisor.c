@@ -7,6 +7,7 @@
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
+#include "csvd/agents.h"
 #include "csvd/guard.h"
 #include "csvd/supervisor.h"
 
@@ -15,6 +16,9 @@
 #define SUPERVISOR_YOUNG_MS 10000
 #define SUPERVISOR_GUARD_MS 3000 /* a guard silent for this long hangs */
 #define SUPERVISOR_ROUND_MS 1000
+/* Agents of a dead worker that were killed are waited for. */
+#define SUPERVISOR_AGENTS_MS 2000
+#define SUPERVISOR_AGENTS_LOOK_MS 20
 
 enum supervisor_child_type {
 	SUPERVISOR_WORKER = 0,
@@ -107,6 +111,27 @@ static bool supervisor_too_early(const struct supervisor *s)
 	}
 }
 
+/*
+ * What a dead worker began ends before the next one decides anything. What
+ * does not end hangs in the kernel: the next worker leaves that volume alone
+ * until it has ended, and goes on with the others.
+ */
+static bool supervisor_agents_live(const struct supervisor *s)
+{
+	uint64_t died = s->page->worker_end;
+	unsigned num = csvd_agents_end(s->page);
+
+	if (num == 0 || died == 0) {
+		return false;
+	}
+	if (guard_now() > died + SUPERVISOR_AGENTS_MS) {
+		DBG_ERR("%u agents of the worker that died cannot be ended\n",
+			num);
+		return false;
+	}
+	return true;
+}
+
 static void supervisor_start(struct supervisor *s,
 			     enum supervisor_child_type type)
 {
@@ -115,6 +140,11 @@ static void supervisor_start(struct supervisor *s,
 	pid_t pid;
 
 	child->started_ms = guard_now();
+	if (type == SUPERVISOR_WORKER && supervisor_agents_live(s)) {
+		child->restart_ms = child->started_ms +
+				    SUPERVISOR_AGENTS_LOOK_MS;
+		return;
+	}
 	if (type == SUPERVISOR_WORKER && supervisor_too_early(s)) {
 		child->restart_ms = child->started_ms + SUPERVISOR_RESTART_MS;
 		return;
@@ -154,6 +184,7 @@ static void supervisor_ended(struct supervisor *s,
 	if (type == SUPERVISOR_WORKER) {
 		s->page->worker_end = now;
 		s->page->worker = 0;
+		(void)csvd_agents_end(s->page);
 		supervisor_read(s);
 		if (s->leaving || s->ending) {
 			return;

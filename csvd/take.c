@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * Becoming the owner. Order: lock against other candidates, read the record
- * again, write "we own it" with the next epoch, and once more, start the
- * storage, serve, tell. Dying between two of these steps leaves a record that
- * says "owned by us, not released", so nobody starts the storage without
- * fencing us or asking us.
+ * again, write "we own it" with the next epoch, and once more, let this node
+ * on the storage where the fence agent wants that, start it, serve, tell.
+ * Dying between two of these steps leaves a record that says "owned by us, not
+ * released", so nobody starts the storage without fencing us or asking us.
  */
 #include "csvd/owner.h"
+#include "csvd/fence.h"
+#include "csvd/grace.h"
 #include "csvd/guard_client.h"
 #include "csvd/job.h"
 #include "csvd/members.h"
 #include "csvd/publish.h"
+#include "csvd/quorum.h"
 #include "csvd/record.h"
 #include "csvd/secret.h"
 #include "csvd/storage.h"
@@ -20,10 +23,12 @@
 #define TAKE_RETRY_MS 200
 #define TAKE_LOCK_MS 100
 #define TAKE_SWEEP_RETRY_S 5
+#define TAKE_MARK_MS 30000
 
 struct csvd_take {
 	struct csvd_volume *v;
-	struct timeval started, recorded;
+	struct timeval started, recorded, up;
+	struct csvd_mark found; /* the volume knows of a later owner */
 };
 
 static void take_later(struct csvd_volume *v, unsigned ms)
@@ -53,7 +58,8 @@ static void take_hand_on(struct csvd_volume *v, const char *why)
 	      ("volume %s could not be started here: %s; %s\n",
 	       v->name,
 	       why,
-	       ret == 0 ? "the next node tries" : strerror(ret)));
+	       ret == 0 ? "the next node tries"
+			: csvd_record_error(v->csvd, ret)));
 	csvd_volume_reason(v, "%s", why);
 	csvd_publish_event(v, CSV_EVENT_LOST);
 	take_later(v, v->config->shared ? 5000 : TAKE_RETRY_MS);
@@ -104,6 +110,12 @@ static void take_failed(struct csvd_volume *v, const char *why)
 	tevent_req_set_callback(req, take_undone, v);
 }
 
+/* Not the same epoch again, after csvd's restart. */
+static bool take_is_new(const struct csvd_volume *v)
+{
+	return v->take != NULL && !timeval_is_zero(&v->take->recorded);
+}
+
 int csvd_take_serve(struct csvd_volume *v)
 {
 	struct csvd_context *csvd = v->csvd;
@@ -116,10 +128,12 @@ int csvd_take_serve(struct csvd_volume *v)
 		ret = csvd_guard_hold(v);
 	}
 	if (ret == 0 && !v->served && !v->config->shared) {
-		ret = csv_serve_start(csvd->serve,
-				      v->name,
-				      v->rootfd,
-				      v->rec->epoch);
+		ret = csv_serve_start_grace(csvd->serve,
+					    v->name,
+					    v->rootfd,
+					    v->rec->epoch,
+					    take_is_new(v) ? csvd_grace_begin(v)
+							   : 0);
 		v->served = ret == 0;
 	}
 	if (ret == 0) {
@@ -143,26 +157,17 @@ static void take_forget_failures(struct csvd_volume *v)
 	(void)csvd_record_change(v->csvd, v->name, v->rec, &rec);
 }
 
-static void take_started(struct tevent_req *req)
+static void take_serve(struct csvd_volume *v)
 {
-	struct csvd_volume *v =
-		tevent_req_callback_data(req, struct csvd_volume);
 	struct csvd_take *take = v->take;
-	struct timeval up = timeval_current(), now;
-	char *why = NULL;
+	struct timeval now;
 	int ret;
 
-	ret = csvd_storage_recv(req, take, &why);
-	TALLOC_FREE(req);
-	if (ret == 0) {
-		ret = csvd_take_serve(v);
-		why = talloc_strdup(take,
-				    ret == ENODEV
-					    ? "nothing is mounted there"
-					    : strerror(ret));
-	}
+	ret = csvd_take_serve(v);
 	if (ret != 0) {
-		take_failed(v, why);
+		take_failed(v,
+			    ret == ENODEV ? "nothing is mounted there"
+					  : strerror(ret));
 		return;
 	}
 	now = timeval_current();
@@ -171,10 +176,190 @@ static void take_started(struct tevent_req *req)
 		   v->name,
 		   v->rec->epoch,
 		   usec_time_diff(&take->recorded, &take->started) / 1000,
-		   usec_time_diff(&up, &take->recorded) / 1000,
-		   usec_time_diff(&now, &up) / 1000);
+		   usec_time_diff(&take->up, &take->recorded) / 1000,
+		   usec_time_diff(&now, &take->up) / 1000);
 	take_forget_failures(v);
 	take_end(v, CSVD_OWNER);
+}
+
+static void take_mark(struct csvd_volume *v);
+static void take_overtake_later(struct csvd_volume *v);
+
+/* Another epoch, which the volume was not served under yet. */
+static void take_overtake(struct csvd_volume *v, const struct csvd_mark *found)
+{
+	struct csv_owner_record *rec = NULL;
+	int ret;
+
+	if (v->take->found.epoch != found->epoch) {
+		DBG_ERR("volume %s: was served under epoch %" PRIu64 " when "
+			"the database had seen %" PRIu64 " changes, but now "
+			"it is epoch %" PRIu64 ": databases were lost or put "
+			"back from a copy; going on after the newer ones\n",
+			v->name,
+			found->epoch,
+			found->sequence,
+			v->rec->epoch);
+	}
+	v->take->found = *found;
+	ret = csvd_record_overtake(v->csvd,
+				   v->name,
+				   v->rec,
+				   found->epoch,
+				   found->sequence);
+	/* also when it stopped half-way: it has to be released */
+	if (csvd_record_owner(v->csvd, v, v->name, &rec) == 0) {
+		talloc_free(v->rec);
+		v->rec = rec;
+	}
+	if (ret == EINPROGRESS) {
+		take_overtake_later(v);
+		return;
+	}
+	if (ret != 0) {
+		take_failed(v, "the databases are older than the volume and "
+			       "cannot be changed");
+		return;
+	}
+	take_mark(v);
+}
+
+static void take_overtake_again(struct tevent_context *ev,
+				struct tevent_timer *te,
+				struct timeval now,
+				void *private_data)
+{
+	struct csvd_volume *v = private_data;
+	struct csvd_mark found = v->take->found;
+
+	take_overtake(v, &found);
+}
+
+/* The third vote is asked: at most for as long as csvd/note.c waits. */
+static void take_overtake_later(struct csvd_volume *v)
+{
+	if (tevent_add_timer(v->csvd->ev,
+			     v->take,
+			     timeval_current_ofs(0, TAKE_RETRY_MS * 1000),
+			     take_overtake_again,
+			     v) == NULL)
+	{
+		smb_panic("no memory");
+	}
+}
+
+static void take_marked(struct tevent_req *req)
+{
+	struct csvd_volume *v =
+		tevent_req_callback_data(req, struct csvd_volume);
+	struct csvd_mark found = {};
+	int ret;
+
+	ret = csvd_job_mark_recv(req, &found);
+	TALLOC_FREE(req);
+	switch (ret) {
+	case 0:
+		take_serve(v);
+		break;
+	case EOVERFLOW:
+		take_overtake(v, &found);
+		break;
+	case EOPNOTSUPP:
+	case EROFS:
+	case ENOSPC:
+		DBG_WARNING("volume %s: cannot remember its epoch: %s\n",
+			    v->name,
+			    strerror(ret));
+		take_serve(v);
+		break;
+	case EBADMSG:
+		take_failed(v, "what its root remembers of its epochs (the "
+			       "attribute " CSVD_MARK_NAME ") is damaged");
+		break;
+	default:
+		if (csvd_jobs_hanging() == 0) {
+			take_failed(v, strerror(ret));
+			break;
+		}
+		/* no agent beside it: it would kill us */
+		TALLOC_FREE(v->take);
+		csvd_release_stuck(v, "a call of csvd hangs in it");
+		break;
+	}
+}
+
+static void take_mark(struct csvd_volume *v)
+{
+	struct csvd_mark mark = {.epoch = v->rec->epoch};
+	struct tevent_req *req = NULL;
+
+	if (csvd_record_sequence(v->csvd, &mark.sequence) == 0) {
+		req = csvd_job_mark_send(v->take,
+					 v->csvd->ev,
+					 v->rootfd,
+					 &mark,
+					 TAKE_MARK_MS);
+	}
+	if (req == NULL) {
+		take_failed(v, "its epoch cannot be noted");
+		return;
+	}
+	tevent_req_set_callback(req, take_marked, v);
+}
+
+static void take_started(struct tevent_req *req)
+{
+	struct csvd_volume *v =
+		tevent_req_callback_data(req, struct csvd_volume);
+	struct csvd_take *take = v->take;
+	char *why = NULL;
+	int ret;
+
+	take->up = timeval_current();
+	ret = csvd_storage_recv(req, take, &why);
+	TALLOC_FREE(req);
+	if (ret == 0) {
+		ret = csvd_storage_open(v, &v->rootfd);
+		why = talloc_strdup(take,
+				    ret == ENODEV
+					    ? "nothing is mounted there"
+					    : strerror(ret));
+	}
+	if (ret != 0) {
+		take_failed(v, why);
+	} else if (v->config->shared) {
+		take_serve(v);
+	} else {
+		take_mark(v);
+	}
+}
+
+static void take_agents(struct csvd_volume *v)
+{
+	struct tevent_req *req = NULL;
+
+	req = csvd_storage_send(v->take, v, CSVD_STORAGE_START);
+	if (req == NULL) {
+		take_failed(v, "no memory");
+		return;
+	}
+	tevent_req_set_callback(req, take_started, v);
+}
+
+static void take_unfenced(struct tevent_req *req)
+{
+	struct csvd_volume *v =
+		tevent_req_callback_data(req, struct csvd_volume);
+	char *why = NULL;
+	int ret;
+
+	ret = csvd_fence_recv(req, v->take, &why);
+	TALLOC_FREE(req);
+	if (ret != 0) {
+		take_failed(v, why);
+		return;
+	}
+	take_agents(v);
 }
 
 static void take_storage(struct csvd_volume *v)
@@ -187,12 +372,16 @@ static void take_storage(struct csvd_volume *v)
 		take_failed(v, "there is no guard");
 		return;
 	}
-	req = csvd_storage_send(v->take, v, CSVD_STORAGE_START);
+	if (!csvd_fence_unfences(v)) {
+		take_agents(v);
+		return;
+	}
+	req = csvd_unfence_send(v->take, v);
 	if (req == NULL) {
 		take_failed(v, "no memory");
 		return;
 	}
-	tevent_req_set_callback(req, take_started, v);
+	tevent_req_set_callback(req, take_unfenced, v);
 }
 
 static bool take_ours(struct csvd_volume *v,
@@ -208,7 +397,8 @@ static bool take_ours(struct csvd_volume *v,
  * by CTDB's next recovery: the copy with the higher sequence number wins, of
  * equal ones that of the lower node; and dbwrap takes the number alone for
  * success. Hence a second commit, which only those can have that the first one
- * was real for, and a look at what is there. See doc/model (M_ONE_COMMIT).
+ * was real for, and a look at what is there. See doc/model (M_ONE_COMMIT). And
+ * all of it with a majority in view, then and now (M_MINORITY).
  */
 static int take_confirm(struct csvd_volume *v, uint64_t epoch)
 {
@@ -220,6 +410,8 @@ static int take_confirm(struct csvd_volume *v, uint64_t epoch)
 		ret = EAGAIN;
 	}
 	if (ret == 0) {
+		/* not twice by a view that is as old as the first one */
+		csvd_members_refresh(v->csvd);
 		ret = csvd_record_change(v->csvd, v->name, rec, rec);
 	}
 	TALLOC_FREE(rec);
@@ -231,6 +423,10 @@ static int take_confirm(struct csvd_volume *v, uint64_t epoch)
 	}
 	talloc_free(v->rec);
 	v->rec = rec;
+	csvd_members_refresh(v->csvd);
+	if (!csvd_quorum_in_view(v->csvd)) {
+		return EHOSTDOWN; /* owner_back() sees to the record */
+	}
 	return take_ours(v, rec, epoch) ? 0 : EAGAIN;
 }
 
@@ -304,7 +500,7 @@ void csvd_take_start(struct csvd_volume *v)
 	}
 	ret = take_locked(v);
 	if (ret != 0) {
-		if (ret != EAGAIN) {
+		if (ret != EAGAIN && !csvd_record_waits(ret)) {
 			DBG_WARNING("volume %s: its record cannot be written: "
 				    "%s, trying again\n",
 				    v->name,
@@ -394,7 +590,7 @@ static void take_resume_stopped(struct tevent_req *req)
 				  false,
 				  "csvd was restarted");
 	if (ret != 0) {
-		v->resumed = false; /* once more */
+		take_later(v, TAKE_RETRY_MS); /* once more */
 	}
 	take_end(v, CSVD_IDLE);
 }

@@ -34,6 +34,9 @@ void csvd_view_event(struct csvd_volume *v, enum csv_event event)
 	if (!view_step(v, event)) {
 		return;
 	}
+	if (v->state != CSV_STATE_ACTIVE) {
+		v->grace = false;
+	}
 	if (event == CSV_EVENT_LOST || event == CSV_EVENT_FAILED) {
 		v->access = CSV_ACCESS_NONE;
 	}

@@ -10,7 +10,9 @@
  *
  * connect, disconnect	  csv/conn.c: options checked, volume attached,
  *			  the parameters that a CSV share needs set; a volume
- *			  that is not Active lets the tree connect wait
+ *			  that is not Active lets the tree connect wait;
+ *			  csv/redirect.c: a client that asks for the owner
+ *			  is sent there
  * open_share_root, chdir, realpath
  *			  csv/conn.c: the path exists in the volume only
  * openat, close	  csv/open.c: as the user; a virtual handle; O_SYNC
@@ -42,8 +44,9 @@
  * offload_*		  csv/offload.c: the data moves at the owner
  * lock, getlock, filesystem_sharemode, linux_setlease
  *			  csv/lock.c: the kernel's are off
- * create_file, durable_*, fget_nt_acl, fset_nt_acl, f*_dos_attributes,
- * brl_*, strict_lock_check, translate_name, parent_pathname, fstreaminfo,
+ * durable_*		  csv/reconnect.c: vfs_default's, after one correction
+ * create_file, fget_nt_acl, fset_nt_acl, f*_dos_attributes, brl_*,
+ * strict_lock_check, translate_name, parent_pathname, fstreaminfo,
  * fsctl, *_compression, get_dfs_referrals
  *			  csv/generic.c: vfs_default's, which only calls back
  * rename_stream, fchflags, get_shadow_copy_data

@@ -42,6 +42,35 @@ static int status_ask(struct quorum_link *link,
 	}
 }
 
+/* What the third vote noted for csvd; nothing where that is not told. */
+static void status_notes(const struct quorum_config *config,
+			 struct quorum_link *link,
+			 json_t *j)
+{
+	struct quorum_message m = {.type = QUORUM_NOTE,
+				   .target = QUORUM_TARGET_THIRD,
+				   .serial = 2,
+				   .node = config->node,
+				   .instance = 1ULL << config->node,
+				   .who.node = QUORUM_NO_NODE};
+	struct quorum_message answer = {};
+
+	if (status_ask(link, &m, &answer) != 0 ||
+	    answer.verdict != QUORUM_TOLD)
+	{
+		return;
+	}
+	json_object_set_new(j, "noted", json_integer(answer.number));
+	if (answer.who.node != QUORUM_NO_NODE) {
+		json_object_set_new(j,
+				    "noted_by_others",
+				    json_integer(answer.who.instance));
+		json_object_set_new(j,
+				    "noted_by",
+				    json_integer(answer.who.node));
+	}
+}
+
 static json_t *status_voter(const struct quorum_config *config,
 			    uint32_t node,
 			    enum quorum_target target)
@@ -65,6 +94,9 @@ static json_t *status_voter(const struct quorum_config *config,
 				    : quorum_link_node(NULL, config, node);
 	if (link != NULL) {
 		ret = status_ask(link, &m, &answer);
+	}
+	if (ret == 0 && target == QUORUM_TARGET_THIRD) {
+		status_notes(config, link, j);
 	}
 	talloc_free(link);
 	if (ret == 0 && answer.verdict != QUORUM_TOLD) {

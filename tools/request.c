@@ -18,6 +18,8 @@
 
 #define REQUEST_TIMEOUT_MS 30000
 #define REQUEST_PACKET (128 * 1024)
+#define REQUEST_AGAIN_MS 100
+#define REQUEST_TRIES 100
 
 static int request_connect(void)
 {
@@ -114,6 +116,24 @@ static json_t *request_ask(int fd, json_t *in)
 	return out;
 }
 
+/* EINPROGRESS: csvd asks the third vote first; again until that has answered. */
+static json_t *request_ask_until(int fd, json_t *in)
+{
+	json_t *reply = request_ask(fd, in);
+	unsigned i;
+
+	for (i = 0; i < REQUEST_TRIES && reply != NULL &&
+		    json_integer_value(json_object_get(reply, "error")) ==
+			    EINPROGRESS;
+	     i++)
+	{
+		json_decref(reply);
+		(void)poll(NULL, 0, REQUEST_AGAIN_MS);
+		reply = request_ask(fd, in);
+	}
+	return reply;
+}
+
 int sofs_request(json_t *in, json_t **out)
 {
 	json_t *reply = NULL;
@@ -123,7 +143,7 @@ int sofs_request(json_t *in, json_t **out)
 		json_decref(in);
 		return SOFS_NO_CSVD;
 	}
-	reply = request_ask(fd, in);
+	reply = request_ask_until(fd, in);
 	json_decref(in);
 	close(fd);
 	if (reply == NULL) {

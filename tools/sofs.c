@@ -18,6 +18,8 @@ static const struct sofs_verb verbs[] = {
 	 "give a volume to another owner"},
 	{"volume", "confirm-fenced", sofs_volume_confirm_fenced, "VOLUME",
 	 "vouch that its dead owner has no access any more"},
+	{"volume", "test-fence", sofs_volume_test_fence,
+	 "VOLUME --node N [--really]", "does its fence agent work?"},
 	{"node", "state", sofs_node_state, "[--json]", "csvd of this node"},
 	{"node", "drain", sofs_node_drain, "[--timeout S] [--exit]",
 	 "move all volumes away from this node"},

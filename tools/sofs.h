@@ -31,6 +31,7 @@ int sofs_volume_list(int argc, const char **argv);
 int sofs_volume_state(int argc, const char **argv);
 int sofs_volume_move(int argc, const char **argv);
 int sofs_volume_confirm_fenced(int argc, const char **argv);
+int sofs_volume_test_fence(int argc, const char **argv);
 int sofs_node_drain(int argc, const char **argv);
 int sofs_node_resume(int argc, const char **argv);
 int sofs_node_state(int argc, const char **argv);

@@ -108,10 +108,7 @@ static json_t *add_filesystem(const struct add_options *o)
 	json_object_set_new(params,
 			    "options",
 			    json_string(o->options != NULL ? o->options
-				: o->fstype == NULL ||
-					  strcmp(o->fstype, "xfs") == 0
-				? "wsync"
-				: "defaults"));
+							   : "defaults"));
 	return json_pack("{s:s,s:o}",
 			 "type",
 			 "ocf:heartbeat:Filesystem",
@@ -204,7 +201,7 @@ int sofs_volume_add(int argc, const char **argv)
 		{"mount-point", 0, POPT_ARG_STRING, &o.mount_point, 0,
 		 "where to mount it (default: /csv/NAME)", "PATH"},
 		{"options", 0, POPT_ARG_STRING, &o.options, 0,
-		 "mount options (default for xfs: wsync)", "LIST"},
+		 "mount options", "LIST"},
 		{"agent", 0, POPT_ARG_ARGV, &o.agents, 0,
 		 "resource agent, started before the file system",
 		 "ocf:PROVIDER:TYPE?KEY=VALUE&..."},

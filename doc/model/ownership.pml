@@ -32,7 +32,7 @@ byte cut = NONE;	/* the node whose cluster network is cut off */
 byte banned = NONE;	/* banned, stopped, or without ctdbd */
 #if N == 2
 byte far = NONE;	/* the node that does not reach the third vote */
-byte tag = 0;		/* on the third vote: the newest database it saw */
+byte note[N];	/* on the third vote: the highest number each node noted */
 #endif
 
 /* ---- CTDB: membership, cluster lock, one persistent database, g_lock */
@@ -91,15 +91,23 @@ byte top = 1;
 #define ONE(i, j) (LINK(i, j) -> BIT(j) : 0)
 #if N == 2
 #define REACH(i) (ONE(i, 0) | ONE(i, 1))
-#ifdef M_NO_TAG
 #define THIRD(i) (far != (i))
-#else
-#define THIRD(i) (far != (i) && seq[i] >= tag)
-#endif
 #define VOTES(i) (LINK(i, i) && (COUNT(REACH(i)) == 2 || THIRD(i)))
-/* alone: only with the third vote in hand, which knows of nothing newer */
+/* alone: only with the third vote in hand */
 #define QUORATE(i) (COUNT(view[i]) == 2 || (lock == (i) && THIRD(i)))
+/* alone: csvd_note_newest(), the other has noted nothing newer ... */
+#define NEWEST(i) (note[1 - (i)] <= seq[i])
+/* ... and csvd_note_ready(): this many commits are noted */
+#ifdef M_NO_TAG
+#define NOTED(i, n) true
+#define KNOWS(i) true
 #else
+#define NOTED(i, n) (COUNT(view[i]) == 2 || note[i] >= seq[i] + (n))
+#define KNOWS(i) (COUNT(view[i]) == 2 || (THIRD(i) && NEWEST(i)))
+#endif
+#else
+#define NOTED(i, n) true
+#define KNOWS(i) true
 #define REACH(i) (ONE(i, 0) | ONE(i, 1) | ONE(i, 2))
 #define VOTES(i) (COUNT(REACH(i)) * 2 > N)
 #define QUORATE(i) (COUNT(view[i]) * 2 > N)	/* csvd_members_majority() */
@@ -107,6 +115,8 @@ byte top = 1;
 #define STILL_MINE(i) (MINE(i) && same[i] && ep[i] == vep[i])
 #ifdef M_MINORITY
 #define MAY(i) true
+#elif defined M_UNSETTLED
+#define MAY(i) QUORATE(i)
 #else
 #define MAY(i) (settled[i] && QUORATE(i))
 #endif
@@ -187,6 +197,18 @@ inline copy_record(from, to)
 	same[to] = same[from]
 }
 
+/* What everybody has is as good as no note: fewer states. */
+#if N == 2
+#define OLD(k) (note[k] <= seq[0] && note[k] <= seq[1])
+inline old_notes()
+{
+	note[0] = (OLD(0) -> 0 : note[0]);
+	note[1] = (OLD(1) -> 0 : note[1])
+}
+#else
+#define old_notes() skip
+#endif
+
 inline recovered(k)
 {
 	if
@@ -219,6 +241,7 @@ inline recover()
 #if N > 2
 	recovered(2);
 #endif
+	old_notes();
 	set = 0;
 	best = 0
 }
@@ -343,6 +366,7 @@ inline commit(i)
 	:: good -> written(i)
 	:: else -> st[i] = WAIT; settled[i] = 0
 	fi;
+	old_notes();
 	good = 0;
 	set = 0
 }
@@ -352,13 +376,7 @@ inline begin(i, what)
 {
 	kind[i] = what;
 	tseq[i] = seq[i];
-	vep[i] = ep[i];
-#if N == 2
-	/* alone with the third vote: that notes the number first */
-	tag = (TARGETS(i) == BIT(i) && tag <= seq[i] -> seq[i] + 1 : tag)
-#else
-	skip
-#endif
+	vep[i] = ep[i]
 }
 
 /* The whole transaction at once, or stopped in its midst. */
@@ -389,13 +407,23 @@ inline transaction(i, what)
 #define RESUMES(i) true
 #define RESUMED(i) skip
 #endif
+#ifdef M_NOTE_BLIND
+#define NOTES(i) true
+#else
+#define NOTES(i) NEWEST(i)
+#endif
 /* owner_back(): named by the record, but does not serve */
 #define BACK(i) (st[i] == IDLE && ACTIVE(i) && MINE(i))
 /* owner_not_here() */
-#define FREE(i) (st[i] == IDLE && ACTIVE(i) && !MINE(i) && TAKES(i) && MAY(i))
+#define FREE(i) (st[i] == IDLE && ACTIVE(i) && !MINE(i) && TAKES(i) && \
+		 MAY(i) && NOTED(i, 2))
 #define GONE(i) (st[i] == IDLE && ACTIVE(i) && !MINE(i) && !PROOF(i) && \
 		 OWNER_DEAD(i))
-#define READY(i) (ACTIVE(i) && MAY(i) && CAN_LOCK(i))
+/* ... it would commit, and does not for want of a note */
+#define WRITES(i) ((BACK(i) && !same[i]) || st[i] == TAKEN || \
+		   (st[i] == IDLE && !MINE(i) && TAKES(i)) || \
+		   (st[i] == STOPPING && mnt[i] == 0))
+#define READY(i) (ACTIVE(i) && MAY(i) && CAN_LOCK(i) && NOTED(i, 1))
 
 proctype Csvd(byte i)
 {
@@ -431,7 +459,8 @@ end:	do
 		st[i] = STOPPING }
 
 	/* owner_dead(), csvd_fence_owner() */
-	:: d_step { GONE(i) && (settled[i] || QUORATE(i)) && fence[i] == 0 ->
+	:: d_step { GONE(i) && (settled[i] || QUORATE(i)) && KNOWS(i) &&
+		    fence[i] == 0 ->
 		fence[i] = F_RUNS;
 		fnode[i] = own[i];
 		fep[i] = ep[i] }
@@ -495,6 +524,20 @@ end:	do
 		:: seq[i] == tseq[i] + 1 -> written(i)
 		:: else -> forget_tx(i); vep[i] = 0; st[i] = IDLE
 		fi }
+
+#if N == 2
+	/* third_note(): alone, and leading, it is to note two commits to come */
+	:: d_step { WRITES(i) && ACTIVE(i) && COUNT(view[i]) == 1 && MAY(i) &&
+		    NOTES(i) && note[i] < seq[i] + 2 ->
+		note[i] = seq[i] + 2 }
+	/* note_settle(): together again, the database gets as new as that */
+	:: d_step { MAY(i) && settled[1 - i] && seq[0] == seq[1] &&
+		    view[i] == 3 && view[1 - i] == 3 && REACH(i) == 3 &&
+		    (note[0] > seq[i] || note[1] > seq[i]) ->
+		seq[0]++;
+		seq[1]++;
+		old_notes() }
+#endif
 
 	/* take_failed() */
 	:: d_step { st[i] == STARTING && !agent[i] -> st[i] = STOPPING }
@@ -683,8 +726,8 @@ inline at_first(i)
  */
 #define SERVED(i) (st[i] == OWNER && mnt[i] == LIVE)
 #if N == 2
-#define ABLE (LINK(0, 1) || (LINK(0, 0) && THIRD(0)) || \
-	      (LINK(1, 1) && THIRD(1)))
+#define ABLE (LINK(0, 1) || (LINK(0, 0) && THIRD(0) && NEWEST(0)) || \
+	      (LINK(1, 1) && THIRD(1) && NEWEST(1)))
 ltl progress { [] <> (SERVED(0) || SERVED(1) || !ABLE) }
 #else
 #define ABLE (LINK(0, 1) || LINK(0, 2) || LINK(1, 2))

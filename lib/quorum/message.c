@@ -32,6 +32,7 @@ void quorum_message_push(const struct quorum_message *m,
 	PUSH_BE_U64(buf, 40, m->who.instance);
 	PUSH_BE_U32(buf, 48, m->who.age_ms);
 	PUSH_BE_U32(buf, 52, m->who.left_ms);
+	PUSH_BE_U64(buf, 56, m->number);
 }
 
 static bool message_sane(const uint8_t *buf)
@@ -40,7 +41,7 @@ static bool message_sane(const uint8_t *buf)
 
 	return PULL_BE_U32(buf, 0) == MESSAGE_MAGIC &&
 	       PULL_BE_U16(buf, 4) == MESSAGE_VERSION && type >= QUORUM_ASK &&
-	       type <= QUORUM_RELEASE &&
+	       type <= QUORUM_NOTE &&
 	       PULL_BE_U8(buf, 7) <= QUORUM_TARGET_THIRD &&
 	       PULL_BE_U8(buf, 32) <= QUORUM_HOLDER &&
 	       PULL_BE_U8(buf, 33) <= QUORUM_REFUSED &&
@@ -70,6 +71,7 @@ int quorum_message_pull(const uint8_t buf[QUORUM_MESSAGE_SIZE],
 			.age_ms = PULL_BE_U32(buf, 48),
 			.left_ms = PULL_BE_U32(buf, 52),
 		},
+		.number = PULL_BE_U64(buf, 56),
 	};
 	return 0;
 }

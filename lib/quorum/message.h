@@ -16,6 +16,7 @@ enum quorum_type {
 	QUORUM_ASK = 1,	    /* only tell */
 	QUORUM_VOTE = 2,    /* vote for me, or go on doing so */
 	QUORUM_RELEASE = 3, /* I need your vote no more */
+	QUORUM_NOTE = 4,    /* to a third vote: see struct quorum_message */
 };
 #define QUORUM_ANSWER 0x80 /* added to the type */
 
@@ -48,6 +49,23 @@ struct quorum_who {
 	uint32_t left_ms; /* until somebody else may have the vote */
 };
 
+/*
+ * A note is about a database: whoever changes it while only half of the nodes
+ * are in view has the number of its change noted by the third vote before.
+ * QUORUM_NOTE is csvd's request, with, instead of what the names say,
+ *   instance      the nodes in view, a bit each
+ *   who.instance  the number that the database has
+ *   number        what to note; 0: nothing
+ * and the answer's verdict is
+ *   QUORUM_TOLD     nothing was to be noted
+ *   QUORUM_GRANTED  it is noted, and no node out of view noted more than we have
+ *   QUORUM_HELD     who.node did (who.phase is QUORUM_NONE), or has the vote
+ *   QUORUM_QUIET    none of the nodes in view has the vote
+ *   QUORUM_REFUSED  the place cannot be used
+ * with, unless refused,
+ *   number        this node's note
+ *   who           the node out of view that noted most; who.instance: that
+ */
 struct quorum_message {
 	uint8_t type;
 	enum quorum_target target;
@@ -60,6 +78,7 @@ struct quorum_message {
 	/* an answer's */
 	enum quorum_verdict verdict;
 	struct quorum_who who;
+	uint64_t number; /* of QUORUM_NOTE; else 0 */
 };
 
 void quorum_message_push(const struct quorum_message *m,

@@ -12,6 +12,9 @@
 #define AREA_MAGIC 0x43535641 /* CSVA */
 #define SLOT_VERSION 1
 #define SLOT_SUM_AT 504 /* inside the first sector: written as one */
+#define NOTE_MAGIC 0x4353564e /* CSVN */
+#define NOTE_AT 512 /* the second sector, of the same form */
+#define NOTE_SIZE 512
 
 void quorum_slots_init(struct quorum_slots *s,
 		       uint32_t node,
@@ -92,6 +95,48 @@ int quorum_slots_rival(const struct quorum_slots *s)
 	return -1;
 }
 
+static bool slot_in(uint64_t set, unsigned i)
+{
+	return (set >> i & 1) != 0;
+}
+
+uint32_t quorum_slots_newest(const struct quorum_slots *s,
+			     uint64_t in_view,
+			     uint64_t *number)
+{
+	uint32_t node = QUORUM_NO_NODE;
+	unsigned i;
+
+	*number = 0;
+	for (i = 0; i < s->num; i++) {
+		if (!slot_in(in_view, i) && s->notes[i] > *number) {
+			*number = s->notes[i];
+			node = i;
+		}
+	}
+	return node;
+}
+
+int quorum_slots_voted(const struct quorum_slots *s, uint64_t in_view)
+{
+	int voted = -1;
+	unsigned i;
+
+	for (i = 0; i < s->num; i++) {
+		const struct quorum_slot_seen *seen = &s->seen[i];
+
+		if (!slot_in(in_view, i) && !slot_free(s, i)) {
+			return (int)i;
+		}
+		if (slot_in(in_view, i) && seen->known && !seen->broken &&
+		    seen->slot.taken && !slot_over(s, seen))
+		{
+			voted = (int)i;
+		}
+	}
+	return voted;
+}
+
 void quorum_slots_next(struct quorum_slots *s,
 		       bool taken,
 		       uint64_t instance,
@@ -132,13 +177,13 @@ struct quorum_who quorum_slots_who(const struct quorum_slots *s,
 }
 
 /* Not against an enemy, who may write the whole block: against halves. */
-static uint64_t slot_sum(const uint8_t *block)
+static uint64_t slot_sum(const uint8_t *sector)
 {
 	uint64_t hash = 0xcbf29ce484222325ULL;
 	size_t i;
 
 	for (i = 0; i < SLOT_SUM_AT; i++) {
-		hash = (hash ^ block[i]) * 0x100000001b3ULL;
+		hash = (hash ^ sector[i]) * 0x100000001b3ULL;
 	}
 	return hash;
 }
@@ -214,4 +259,42 @@ int quorum_slot_pull(const uint8_t block[QUORUM_SLOT_BLOCK],
 		.instance = PULL_BE_U64(block, 48),
 	};
 	return 0;
+}
+
+void quorum_note_push(uint64_t number,
+		      uint32_t node,
+		      const uint8_t uuid[QUORUM_SLOT_UUID],
+		      uint8_t block[QUORUM_SLOT_BLOCK])
+{
+	uint8_t *sector = block + NOTE_AT;
+
+	memset(sector, 0, NOTE_SIZE);
+	if (number == 0) {
+		return;
+	}
+	PUSH_BE_U32(sector, 0, NOTE_MAGIC);
+	PUSH_BE_U32(sector, 4, SLOT_VERSION);
+	memcpy(sector + 8, uuid, QUORUM_SLOT_UUID);
+	PUSH_BE_U32(sector, 24, node);
+	PUSH_BE_U64(sector, 32, number);
+	PUSH_BE_U64(sector, SLOT_SUM_AT, slot_sum(sector));
+}
+
+uint64_t quorum_note_pull(const uint8_t block[QUORUM_SLOT_BLOCK],
+			  uint32_t node,
+			  const uint8_t uuid[QUORUM_SLOT_UUID])
+{
+	static const uint8_t zero[NOTE_SIZE];
+	const uint8_t *sector = block + NOTE_AT;
+
+	if (memcmp(sector, zero, NOTE_SIZE) == 0) {
+		return 0;
+	}
+	if (!block_sane(sector, NOTE_MAGIC) ||
+	    memcmp(sector + 8, uuid, QUORUM_SLOT_UUID) != 0 ||
+	    PULL_BE_U32(sector, 24) != node)
+	{
+		return QUORUM_NOTE_BROKEN;
+	}
+	return PULL_BE_U64(sector, 32);
 }

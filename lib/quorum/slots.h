@@ -10,6 +10,11 @@
  * whole lease of the reader's own clock belongs to somebody whose vote is
  * over: it counted from before its last write. Should that one write again
  * after all, it reads afterwards that somebody else has taken it.
+ *
+ * Beside its slot, in a sector of its own, each node keeps a note: the highest
+ * number that it meant to give the database without the others (QUORUM_NOTE).
+ * It writes the note, then reads the others', then changes the database; so of
+ * two nodes at least one sees the other's note, whatever their clocks say.
  */
 #ifndef _QUORUM_SLOTS_H_
 #define _QUORUM_SLOTS_H_
@@ -18,6 +23,8 @@
 
 #define QUORUM_SLOT_BLOCK 4096
 #define QUORUM_SLOT_UUID 16
+/* A note that cannot be read: nobody's database is as new as that. */
+#define QUORUM_NOTE_BROKEN UINT64_MAX
 
 struct quorum_slot {
 	bool taken;
@@ -43,6 +50,7 @@ struct quorum_slots {
 	uint32_t lease_ms;
 	struct quorum_slot mine; /* as last written, or tried */
 	struct quorum_slot_seen seen[QUORUM_MAX_NODES];
+	uint64_t notes[QUORUM_MAX_NODES]; /* as last read */
 };
 
 void quorum_slots_init(struct quorum_slots *s,
@@ -70,6 +78,20 @@ void quorum_slots_next(struct quorum_slots *s,
 /* The own slot, as read after a write, is what was written. */
 bool quorum_slots_intact(const struct quorum_slots *s);
 
+/*
+ * Of the nodes out of view (whose bit is not set): who noted most? *number is
+ * that; QUORUM_NO_NODE and 0: none noted anything.
+ */
+uint32_t quorum_slots_newest(const struct quorum_slots *s,
+			     uint64_t in_view,
+			     uint64_t *number);
+
+/*
+ * Has a node in view the vote, and nobody else? Its number, or -1: nobody has
+ * it; or that of a node out of view that stands in the way.
+ */
+int quorum_slots_voted(const struct quorum_slots *s, uint64_t in_view);
+
 /* For an answer: who has slot i, by the clock `now`. */
 struct quorum_who quorum_slots_who(const struct quorum_slots *s,
 				   unsigned i,
@@ -88,5 +110,18 @@ void quorum_slot_push(const struct quorum_slot *slot,
 int quorum_slot_pull(const uint8_t block[QUORUM_SLOT_BLOCK],
 		     const uint8_t uuid[QUORUM_SLOT_UUID],
 		     struct quorum_slot *slot);
+
+/*
+ * A note, into the block of a slot; pushing a slot removes it. Blocks from
+ * before there were notes have none: 0.
+ */
+void quorum_note_push(uint64_t number,
+		      uint32_t node,
+		      const uint8_t uuid[QUORUM_SLOT_UUID],
+		      uint8_t block[QUORUM_SLOT_BLOCK]);
+/* The number, 0, or QUORUM_NOTE_BROKEN. */
+uint64_t quorum_note_pull(const uint8_t block[QUORUM_SLOT_BLOCK],
+			  uint32_t node,
+			  const uint8_t uuid[QUORUM_SLOT_UUID]);
 
 #endif /* _QUORUM_SLOTS_H_ */

@@ -265,6 +265,11 @@ struct csv_backend {
 	 * the caller before an operation that is not repeatable.
 	 */
 	uint64_t token;
+	/*
+	 * What is asked now was asked before the owner changed, or restores
+	 * what it lost: an owner in its grace period does it at once.
+	 */
+	bool replaying;
 };
 
 struct csv_file {
@@ -303,6 +308,8 @@ struct csv_local_params {
 	enum csv_cred_mode cred_mode;
 	const struct csv_privilege *priv;
 	bool threads; /* asynchronous data by threads even with io_uring */
+	/* changes of names are stable when answered, also without CSV_F_STABLE */
+	bool stable_names;
 };
 
 /*
@@ -337,6 +344,8 @@ struct csv_remote_params {
 	const uint8_t *psk;	/* 32 bytes; not kept */
 	const char *psk_identity;
 	bool plain;		/* no TLS records after the handshake */
+	/* 16 bytes, whose tokens these are; NULL: this process's */
+	const uint8_t *client;
 	/*
 	 * A synchronous wait also polls this descriptor (csvd's control
 	 * socket), -1: none, and calls wake_fn when it is readable; wake_fn

@@ -5,7 +5,8 @@
  *
  * Repeating: CSV_E_STALE means "not done", the operation is sent again as it
  * was; CSV_E_LOST means "nobody knows", so it is sent again with
- * CSV_F_REPLAY and the same token, which lets the owner find out.
+ * CSV_F_REPLAY and the same token, which lets the owner find out. When that is
+ * this node now, recall.c does.
  */
 #include "replace.h"
 #include <errno.h>
@@ -20,6 +21,7 @@ struct csv_call {
 	int (*fn)(struct csv_backend *b, struct csv_file *file[2], void *args,
 		  uint32_t replay);
 	void *args;
+	const struct csv_once *once; /* NULL: repeatable */
 };
 
 static int csv_call_files(struct csv_call *c, struct csv_file *file[2])
@@ -39,6 +41,26 @@ static int csv_call_files(struct csv_call *c, struct csv_file *file[2])
 	return ret;
 }
 
+static int csv_call_run(struct csv_call *c,
+			struct csv_file *file[2],
+			uint64_t token)
+{
+	struct csv_once o;
+
+	if (c->once == NULL || c->replay == 0 ||
+	    c->vol->target.access != CSV_ACCESS_DIRECT)
+	{
+		return c->fn(c->vol->backend, file, c->args, c->replay);
+	}
+	o = *c->once;
+	o.client = c->vol->client;
+	o.token = token;
+	o.replay = true;
+	o.file[0] = file[0];
+	o.file[1] = file[1];
+	return csv_recall(c->vol->backend, &o, file, c->fn, c->args);
+}
+
 static int csv_call_once(struct csv_call *c, uint64_t token, bool *again)
 {
 	struct csv_volume *vol = c->vol;
@@ -48,7 +70,7 @@ static int csv_call_once(struct csv_call *c, uint64_t token, bool *again)
 	int ret;
 
 	*again = false;
-	ret = csv_volume_enter(vol);
+	ret = csv_volume_enter(vol, c->replay != 0);
 	if (ret != 0) {
 		return ret;
 	}
@@ -57,11 +79,14 @@ static int csv_call_once(struct csv_call *c, uint64_t token, bool *again)
 	if (ret == 0) {
 		sent = true;
 		vol->backend->token = token;
-		ret = c->fn(vol->backend, file, c->args, c->replay);
+		vol->backend->replaying = c->replay != 0;
+		ret = csv_call_run(c, file, token);
+		vol->backend->replaying = false;
 	}
 	if (csv_volume_is_trouble(vol, ret)) {
 		*again = true;
 		if (sent && ret != CSV_E_STALE) {
+			vol->repeating += c->replay == 0 ? 1 : 0;
 			c->replay = CSV_F_REPLAY;
 			vol->counters.replayed += 1;
 		}
@@ -86,6 +111,10 @@ static int csv_call(struct csv_call *c)
 	while (again) {
 		ret = csv_call_once(c, token, &again);
 	}
+	if (c->replay != 0) {
+		c->vol->repeating -= 1;
+		csv_volume_check_replayed(c->vol);
+	}
 	return ret;
 }
 
@@ -94,13 +123,15 @@ int csv_call_handle(struct csv_handle *h,
 				     struct csv_file *file[2],
 				     void *args,
 				     uint32_t replay),
-			   void *args)
+			   void *args,
+			   const struct csv_once *once)
 {
 	struct csv_call c = {
 		.vol = h->vol,
 		.h = { h, NULL },
 		.fn = fn,
 		.args = args,
+		.once = once,
 	};
 
 	return csv_call(&c);
@@ -112,13 +143,15 @@ int csv_call_dir(struct csv_volume *vol,
 				  struct csv_file *file[2],
 				  void *args,
 				  uint32_t replay),
-			void *args)
+			void *args,
+			const struct csv_once *once)
 {
 	struct csv_call c = {
 		.vol = vol,
 		.h = { dir, NULL },
 		.fn = fn,
 		.args = args,
+		.once = once,
 	};
 
 	return csv_call(&c);
@@ -131,7 +164,8 @@ int csv_call_dirs(struct csv_volume *vol,
 				   struct csv_file *file[2],
 				   void *args,
 				   uint32_t replay),
-			 void *args)
+			 void *args,
+			 const struct csv_once *once)
 {
 	struct csv_call c = {
 		.vol = vol,
@@ -139,6 +173,7 @@ int csv_call_dirs(struct csv_volume *vol,
 		.two = true,
 		.fn = fn,
 		.args = args,
+		.once = once,
 	};
 
 	return csv_call(&c);

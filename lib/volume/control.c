@@ -209,19 +209,30 @@ static void csv_control_connect(struct csv_control *c)
 	}
 }
 
-static void csv_attachment_drained(struct csv_volume *vol, void *private_data)
+/* csvd waits for this word about the present epoch. */
+static void csv_attachment_tell(struct csv_attachment *a,
+				enum csv_control_type type)
 {
-	struct csv_attachment *a = private_data;
-	struct csv_control_msg msg = {
-		.type = CSV_CONTROL_DRAINED,
-		.epoch = csv_volume_epoch(vol),
-	};
+	struct csv_control_msg msg = { .type = type };
 
 	if (a->control == NULL) {
 		return;
 	}
+	msg.epoch = csv_volume_epoch(a->vol);
 	csv_bytes_set(&msg.volume, a->p.name);
 	csv_control_send(a->control, &msg);
+}
+
+static void csv_attachment_drained(struct csv_volume *vol, void *private_data)
+{
+	(void)vol;
+	csv_attachment_tell(private_data, CSV_CONTROL_DRAINED);
+}
+
+static void csv_attachment_replayed(struct csv_volume *vol, void *private_data)
+{
+	(void)vol;
+	csv_attachment_tell(private_data, CSV_CONTROL_REPLAYED);
 }
 
 static void csv_attachment_state(struct csv_volume *vol,
@@ -248,6 +259,7 @@ static int csv_attachment_create_volume(struct csv_attachment *a,
 		.priv = a->p.priv,
 		.state_fn = csv_attachment_state,
 		.drained_fn = csv_attachment_drained,
+		.replayed_fn = csv_attachment_replayed,
 		.private_data = a,
 		.wake_fd = c->fd,
 		.wake_fn = csv_control_wake,
@@ -276,6 +288,7 @@ static void csv_attachment_event(struct csv_attachment *a,
 		.local_node = msg->local_node,
 		.plain = msg->plain,
 		.clean = msg->clean,
+		.grace = msg->grace,
 	};
 	char *address = NULL;
 	char *identity = NULL;

@@ -96,6 +96,37 @@ void csv_handles_invalidate(struct csv_volume *vol)
 	}
 }
 
+/* The former owner may have done it, and now there is direct access. */
+static int csv_open_recalled(struct csv_handle *h,
+			     const struct csv_cred *cred,
+			     struct csv_file *dir,
+			     const char *name,
+			     uint32_t how,
+			     uint32_t mode,
+			     struct csv_stat *st)
+{
+	struct csv_volume *vol = h->vol;
+	struct csv_once once = {
+		.client = vol->client,
+		.token = vol->backend->token,
+		.op = CSV_OP_OPEN,
+		.replay = true,
+		.cred = cred,
+		.file[0] = dir,
+		.name[0] = name,
+		.changes = (how & CSV_O_TRUNC) != 0,
+	};
+
+	return csv_recall_open(vol->backend,
+			       h,
+			       &once,
+			       how,
+			       mode,
+			       &h->file,
+			       st,
+			       &h->fh);
+}
+
 /* One try of an open at the backend of the day. */
 static int csv_open_once(struct csv_handle *h,
 			 const struct csv_cred *cred,
@@ -116,6 +147,15 @@ static int csv_open_once(struct csv_handle *h,
 	}
 	if (ret != 0) {
 		return ret;
+	}
+	if ((how & CSV_O_REPLAY) &&
+	    h->vol->target.access == CSV_ACCESS_DIRECT)
+	{
+		if (how & CSV_O_ONCE) {
+			return csv_open_recalled(h, cred, dir_file, name, how,
+						 mode, st);
+		}
+		how &= ~(uint32_t)CSV_O_REPLAY;
 	}
 	return b->ops->open(b,
 			    h,
@@ -150,22 +190,29 @@ int csv_open(struct csv_volume *vol,
 	while (again) {
 		uint64_t generation;
 
-		ret = csv_volume_enter(vol);
+		ret = csv_volume_enter(vol, (how & CSV_O_REPLAY) != 0);
 		if (ret != 0) {
 			break;
 		}
 		generation = vol->generation;
 		vol->backend->token = token;
+		vol->backend->replaying = (how & CSV_O_REPLAY) != 0;
 		ret = csv_open_once(h, cred, dir, name, how, mode, st);
+		vol->backend->replaying = false;
 		again = csv_volume_is_trouble(vol, ret);
 		if (again) {
 			if (ret != CSV_E_STALE) {
+				vol->repeating += (how & CSV_O_REPLAY) ? 0 : 1;
 				how |= CSV_O_REPLAY;
 				vol->counters.replayed += 1;
 			}
 			csv_volume_trouble(vol, generation);
 		}
 		csv_volume_leave(vol);
+	}
+	if (how & CSV_O_REPLAY) {
+		vol->repeating -= 1;
+		csv_volume_check_replayed(vol);
 	}
 	if (ret != 0) {
 		talloc_free(h);

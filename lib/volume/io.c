@@ -33,9 +33,20 @@ struct csv_io {
 	uint64_t generation;
 	uint64_t serial; /* flush: covers unstable writes up to here */
 	size_t done;
+	bool sent;   /* an owner may have done it */
+	bool resent; /* and it is at the backend again */
 };
 
 static void csv_io_done(struct tevent_req *subreq);
+
+/* It is no longer at the backend. */
+static void csv_io_back(struct csv_io *io)
+{
+	TALLOC_FREE(io->subreq);
+	io->vol->inflight -= 1;
+	io->vol->resent -= io->resent ? 1 : 0;
+	io->resent = false;
+}
 
 static void csv_io_unlink(struct csv_io *io)
 {
@@ -43,8 +54,7 @@ static void csv_io_unlink(struct csv_io *io)
 		return;
 	}
 	if (io->subreq != NULL) {
-		TALLOC_FREE(io->subreq);
-		io->vol->inflight -= 1;
+		csv_io_back(io);
 	}
 	DLIST_REMOVE(io->vol->ios, io);
 	io->vol = NULL;
@@ -105,11 +115,15 @@ static int csv_io_start(struct csv_io *io)
 		return ret;
 	}
 	io->serial = io->h->unstable_serial;
+	vol->backend->replaying = io->sent;
 	io->subreq = csv_io_submit(io, file);
+	vol->backend->replaying = false;
 	if (io->subreq == NULL) {
 		return ENOMEM;
 	}
 	vol->inflight += 1;
+	io->resent = io->sent;
+	vol->resent += io->resent ? 1 : 0;
 	tevent_req_set_callback(io->subreq, csv_io_done, io->req);
 	return 0;
 }
@@ -183,10 +197,10 @@ static void csv_io_done(struct tevent_req *subreq)
 	int ret;
 
 	ret = vol->backend->ops->recv(subreq, &io->done);
-	TALLOC_FREE(io->subreq);
-	vol->inflight -= 1;
+	csv_io_back(io);
 
 	if (csv_volume_is_trouble(vol, ret)) {
+		io->sent = io->sent || ret != CSV_E_STALE;
 		vol->counters.replayed += 1;
 		csv_volume_trouble(vol, generation);
 		csv_volume_settle(vol);
@@ -196,6 +210,7 @@ static void csv_io_done(struct tevent_req *subreq)
 		ret = csv_io_account(io);
 	}
 	csv_io_unlink(io);
+	csv_volume_check_replayed(vol);
 	if (vol->state != CSV_STATE_ACTIVE) {
 		csv_volume_settle(vol);
 	}
@@ -322,22 +337,24 @@ void csv_ios_cancel_down_level(struct csv_volume *vol)
 		if (io->subreq == NULL) {
 			continue;
 		}
-		TALLOC_FREE(io->subreq);
-		vol->inflight -= 1;
+		csv_io_back(io);
+		io->sent = true;
 		vol->counters.replayed += 1;
 	}
 }
 
-void csv_ios_start(struct csv_volume *vol)
+static void csv_ios_start_some(struct csv_volume *vol,
+			       bool sent,
+			       bool (*may)(const struct csv_volume *vol))
 {
 	struct csv_io *io = NULL;
 	struct csv_io *next = NULL;
 
-	for (io = vol->ios; io != NULL && csv_volume_runs(vol); io = next) {
+	for (io = vol->ios; io != NULL && may(vol); io = next) {
 		int ret;
 
 		next = io->next;
-		if (io->subreq != NULL) {
+		if (io->subreq != NULL || io->sent != sent) {
 			continue;
 		}
 		ret = csv_io_start(io);
@@ -345,6 +362,18 @@ void csv_ios_start(struct csv_volume *vol)
 			csv_io_fail(io, ret);
 		}
 	}
+}
+
+void csv_ios_repeat(struct csv_volume *vol)
+{
+	csv_ios_start_some(vol, true, csv_volume_replays);
+}
+
+/* New ones take the credits that an owner in its grace keeps for long. */
+void csv_ios_start(struct csv_volume *vol)
+{
+	csv_ios_repeat(vol);
+	csv_ios_start_some(vol, false, csv_volume_runs);
 }
 
 void csv_ios_fail(struct csv_volume *vol, int error)

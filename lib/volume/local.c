@@ -77,6 +77,9 @@ static int backend_destructor(struct local_backend *lb)
 		talloc_free(lb->root);
 	}
 	local_lock_destroy(lb);
+	if (lb->intentfd != -1) {
+		close(lb->intentfd);
+	}
 	if (lb->hiddenfd != -1) {
 		close(lb->hiddenfd);
 	}
@@ -104,6 +107,9 @@ static int open_root(struct local_backend *lb, int rootfd)
 	ret = local_hidden_create(lb);
 	if (ret == 0) {
 		ret = local_lock_create(lb);
+	}
+	if (ret == 0) {
+		ret = local_intent_create(lb);
 	}
 	if (ret != 0) {
 		return ret;
@@ -145,6 +151,8 @@ int csv_local_create(TALLOC_CTX *mem_ctx,
 	lb->rootfd = -1;
 	lb->hiddenfd = -1;
 	lb->lockfd = -1;
+	lb->intentfd = -1;
+	lb->stable_names = params->stable_names;
 	lb->cred_mode = params->cred_mode;
 	lb->threads = params->threads;
 	if (params->priv != NULL) {

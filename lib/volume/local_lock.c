@@ -10,6 +10,10 @@
  * description locks, which a crash releases), in the order of the inode
  * numbers; between threads, which share that description: mutexes, taken
  * before all bytes, in the order of the array.
+ *
+ * An operation with an intent record (local_intent.c) takes the locks before
+ * it looks at its names and keeps them until the answer is recorded: what it
+ * does inside then finds them taken by its own thread.
  */
 
 #include <errno.h>
@@ -18,6 +22,8 @@
 #include "local_private.h"
 
 #define LOCK_FILE "lock" /* in the hidden directory */
+
+static _Thread_local const struct local_dirlock *held;
 
 int local_lock_create(struct local_backend *lb)
 {
@@ -92,6 +98,16 @@ static int dir_inode(int fd, uint64_t *ino)
 	return 0;
 }
 
+void local_dirs_hold(const struct local_dirlock *l)
+{
+	held = l;
+}
+
+static bool is_held(uint64_t ino)
+{
+	return ino == held->ino[0] || (held->num == 2 && ino == held->ino[1]);
+}
+
 int local_dirs_lock(struct local_backend *lb,
 		    int fd1,
 		    int fd2,
@@ -107,6 +123,10 @@ int local_dirs_lock(struct local_backend *lb,
 	}
 	if (ret != 0) {
 		return ret;
+	}
+	if (held != NULL) {
+		/* otherwise a directory on the way was renamed since */
+		return is_held(a) && (fd2 == -1 || is_held(b)) ? 0 : EAGAIN;
 	}
 	if (fd2 == -1 || a == b) {
 		l->ino[0] = a;

@@ -33,7 +33,7 @@ static int end_new(struct local_backend *lb,
 		   uint32_t flags)
 {
 	ret = ret == -1 ? errno : 0;
-	if (ret == 0 && (flags & CSV_F_STABLE)) {
+	if (ret == 0 && local_stable_names(lb, flags)) {
 		ret = local_sync_at(lb, parent->fd, parent->last);
 	}
 	local_parent_close(parent);
@@ -283,7 +283,7 @@ static int rename_named(struct renaming *r, uint32_t flags)
 	ret = (flags & CSV_F_NOREPLACE) ? do_rename(r, RENAME_NOREPLACE)
 					: rename_replace(r);
 	local_dirs_unlock(r->lb, &lock);
-	if (ret == 0 && (flags & CSV_F_STABLE)) {
+	if (ret == 0 && local_stable_names(r->lb, flags)) {
 		ret = local_sync(r->lb, -1, r->dst.fd, r->src.fd);
 	}
 	return ret;
@@ -367,7 +367,7 @@ int local_unlink(struct csv_file *dir,
 		ret = unlink_named(lb, cred, &p);
 	}
 	local_dirs_unlock(lb, &lock);
-	if (ret == 0 && (flags & CSV_F_STABLE)) {
+	if (ret == 0 && local_stable_names(lb, flags)) {
 		ret = local_sync(lb, -1, p.fd, -1);
 	}
 	local_parent_close(&p);

@@ -285,7 +285,8 @@ static int open_name(struct local_backend *lb,
 		     int *fd)
 {
 	bool nosymlinks = (how & CSV_O_NOSYMLINKS) != 0;
-	bool stable = (how & CSV_O_STABLE) && (how & CSV_O_ONCE);
+	bool stable = ((how & CSV_O_STABLE) || lb->stable_names) &&
+		      (how & CSV_O_ONCE);
 	bool created = false;
 	int oflags = 0;
 	int ret;

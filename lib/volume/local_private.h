@@ -32,6 +32,7 @@ struct local_backend {
 	int rootfd;   /* O_RDONLY: serves open_by_handle_at(2) too */
 	int hiddenfd; /* O_RDONLY */
 	int lockfd;
+	int intentfd; /* directory of the intent records */
 	pthread_mutex_t dir_mutexes[LOCAL_DIR_MUTEXES];
 	uint64_t dev;
 	uint64_t root_ino;
@@ -43,6 +44,7 @@ struct local_backend {
 	bool wsync;
 	/* one log for all: fsync of the object covers its names as well */
 	bool one_log;
+	bool stable_names; /* makes names stable unasked */
 	struct local_file *root;
 
 	pthread_mutex_t table_mutex;
@@ -74,6 +76,13 @@ static inline struct local_backend *local_backend(struct csv_backend *b)
 static inline struct local_file *local_file(struct csv_file *file)
 {
 	return (struct local_file *)file;
+}
+
+/* Is a change of names to be stable when it is answered? */
+static inline bool local_stable_names(const struct local_backend *lb,
+				      uint32_t flags)
+{
+	return (flags & CSV_F_STABLE) || lb->stable_names;
 }
 
 /* local_cred.c */
@@ -323,8 +332,16 @@ int local_dirs_lock(struct local_backend *lb,
 		    int fd1,
 		    int fd2, /* -1: only one */
 		    struct local_dirlock *l);
+/*
+ * From now on local_dirs_lock() in this thread finds these taken; NULL: no
+ * more. What it does not find is EAGAIN: begin again.
+ */
+void local_dirs_hold(const struct local_dirlock *l);
 /* A no-op for one that was not locked. */
 void local_dirs_unlock(struct local_backend *lb, struct local_dirlock *l);
+
+/* local_intent.c */
+int local_intent_create(struct local_backend *lb);
 
 /* local_hidden.c */
 int local_hidden_create(struct local_backend *lb);

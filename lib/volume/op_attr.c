@@ -28,7 +28,7 @@ int csv_fstat(struct csv_handle *h, struct csv_stat *st)
 		.st = st,
 	};
 
-	return csv_call_handle(h, csv_do_fstat, &args);
+	return csv_call_handle(h, csv_do_fstat, &args, NULL);
 }
 
 struct csv_args_statat {
@@ -71,7 +71,7 @@ int csv_statat(struct csv_volume *vol,
 		.fh = fh,
 	};
 
-	return csv_call_dir(vol, dir, csv_do_statat, &args);
+	return csv_call_dir(vol, dir, csv_do_statat, &args, NULL);
 }
 
 struct csv_args_setattr {
@@ -107,12 +107,20 @@ int csv_setattr(struct csv_handle *h,
 		.attr = attr,
 		.flags = flags,
 	};
+	struct csv_once once = {
+		.op = CSV_OP_SETATTR,
+		.cred = cred,
+		.name[0] = name,
+		.attributes = true,
+		.by_name = name != NULL,
+		.flags = flags,
+	};
 	int ret = 0;
 
 	if (attr->mask & CSV_ATTR_SIZE) {
 		ret = csv_unstable_settle(h);
 	}
-	return ret != 0 ? ret : csv_call_handle(h, csv_do_setattr, &args);
+	return ret != 0 ? ret : csv_call_handle(h, csv_do_setattr, &args, &once);
 }
 
 struct csv_args_statfs {
@@ -138,7 +146,7 @@ int csv_statfs(struct csv_volume *vol,
 		.sfs = sfs,
 	};
 
-	return csv_call_dir(vol, h, csv_do_statfs, &args);
+	return csv_call_dir(vol, h, csv_do_statfs, &args, NULL);
 }
 
 struct csv_args_getxattr {
@@ -172,7 +180,7 @@ int csv_getxattr(struct csv_handle *h,
 		.size = size,
 	};
 
-	return csv_call_handle(h, csv_do_getxattr, &args);
+	return csv_call_handle(h, csv_do_getxattr, &args, NULL);
 }
 
 struct csv_args_setxattr {
@@ -212,8 +220,13 @@ int csv_setxattr(struct csv_handle *h,
 		.size = size,
 		.flags = flags,
 	};
+	struct csv_once once = {
+		.op = CSV_OP_SETXATTR,
+		.cred = cred,
+		.attributes = true,
+	};
 
-	return csv_call_handle(h, csv_do_setxattr, &args);
+	return csv_call_handle(h, csv_do_setxattr, &args, &once);
 }
 
 struct csv_args_listxattr {
@@ -244,7 +257,7 @@ int csv_listxattr(struct csv_handle *h,
 		.size = size,
 	};
 
-	return csv_call_handle(h, csv_do_listxattr, &args);
+	return csv_call_handle(h, csv_do_listxattr, &args, NULL);
 }
 
 struct csv_args_removexattr {
@@ -276,6 +289,11 @@ int csv_removexattr(struct csv_handle *h,
 		.name = name,
 		.flags = flags,
 	};
+	struct csv_once once = {
+		.op = CSV_OP_REMOVEXATTR,
+		.cred = cred,
+		.attributes = true,
+	};
 
-	return csv_call_handle(h, csv_do_removexattr, &args);
+	return csv_call_handle(h, csv_do_removexattr, &args, &once);
 }

@@ -37,7 +37,7 @@ int csv_fallocate(struct csv_handle *h,
 
 	int ret = csv_unstable_settle(h);
 
-	return ret != 0 ? ret : csv_call_handle(h, csv_do_fallocate, &args);
+	return ret != 0 ? ret : csv_call_handle(h, csv_do_fallocate, &args, NULL);
 }
 
 struct csv_args_seek {
@@ -65,7 +65,7 @@ int csv_seek(struct csv_handle *h, int64_t offset, int whence, int64_t *result)
 		.result = result,
 	};
 
-	return csv_call_handle(h, csv_do_seek, &args);
+	return csv_call_handle(h, csv_do_seek, &args, NULL);
 }
 
 struct csv_args_copy_range {
@@ -124,7 +124,7 @@ int csv_copy_range(struct csv_handle *src,
 	if (csv_volume_access(src->vol) == CSV_ACCESS_REDIRECTED) {
 		args.flags |= CSV_F_STABLE;
 	}
-	return csv_call_dirs(src->vol, src, dst, csv_do_copy_range, &args);
+	return csv_call_dirs(src->vol, src, dst, csv_do_copy_range, &args, NULL);
 }
 
 struct csv_args_pread {
@@ -157,7 +157,7 @@ int csv_pread(struct csv_handle *h,
 		.offset = offset,
 		.nread = nread,
 	};
-	int ret = csv_call_handle(h, csv_do_pread, &args);
+	int ret = csv_call_handle(h, csv_do_pread, &args, NULL);
 
 	if (ret == 0) {
 		csv_account_read(h, *nread);
@@ -203,7 +203,7 @@ int csv_pwrite(struct csv_handle *h,
 		.flags = flags,
 		.nwritten = nwritten,
 	};
-	int ret = csv_call_handle(h, csv_do_pwrite, &args);
+	int ret = csv_call_handle(h, csv_do_pwrite, &args, NULL);
 
 	if (ret == 0) {
 		csv_account_write(h, buf, *nwritten, offset, flags);
@@ -232,7 +232,7 @@ int csv_fsync(struct csv_handle *h, uint32_t flags)
 		.flags = flags,
 	};
 	uint64_t serial = h->unstable_serial;
-	int ret = csv_call_handle(h, csv_do_fsync, &args);
+	int ret = csv_call_handle(h, csv_do_fsync, &args, NULL);
 
 	return ret != 0 ? ret : csv_unstable_commit(h, serial);
 }

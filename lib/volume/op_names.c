@@ -50,7 +50,7 @@ int csv_readdir(struct csv_handle *dir,
 		.list = list,
 	};
 
-	return csv_call_handle(dir, csv_do_readdir, &args);
+	return csv_call_handle(dir, csv_do_readdir, &args, NULL);
 }
 
 struct csv_args_mkdir {
@@ -87,8 +87,13 @@ int csv_mkdir(struct csv_volume *vol,
 		.mode = mode,
 		.flags = flags,
 	};
+	struct csv_once once = {
+		.op = CSV_OP_MKDIR,
+		.cred = cred,
+		.name[0] = name,
+	};
 
-	return csv_call_dir(vol, dir, csv_do_mkdir, &args);
+	return csv_call_dir(vol, dir, csv_do_mkdir, &args, &once);
 }
 
 struct csv_args_mknod {
@@ -129,8 +134,13 @@ int csv_mknod(struct csv_volume *vol,
 		.rdev = rdev,
 		.flags = flags,
 	};
+	struct csv_once once = {
+		.op = CSV_OP_MKNOD,
+		.cred = cred,
+		.name[0] = name,
+	};
 
-	return csv_call_dir(vol, dir, csv_do_mknod, &args);
+	return csv_call_dir(vol, dir, csv_do_mknod, &args, &once);
 }
 
 struct csv_args_symlink {
@@ -167,8 +177,13 @@ int csv_symlink(struct csv_volume *vol,
 		.target = target,
 		.flags = flags,
 	};
+	struct csv_once once = {
+		.op = CSV_OP_SYMLINK,
+		.cred = cred,
+		.name[0] = name,
+	};
 
-	return csv_call_dir(vol, dir, csv_do_symlink, &args);
+	return csv_call_dir(vol, dir, csv_do_symlink, &args, &once);
 }
 
 struct csv_args_readlink {
@@ -207,7 +222,7 @@ int csv_readlink(struct csv_volume *vol,
 		.target = target,
 	};
 
-	return csv_call_dir(vol, dir, csv_do_readlink, &args);
+	return csv_call_dir(vol, dir, csv_do_readlink, &args, NULL);
 }
 
 struct csv_args_link {
@@ -246,8 +261,14 @@ int csv_link(struct csv_volume *vol,
 		.dst_name = dst_name,
 		.flags = flags,
 	};
+	struct csv_once once = {
+		.op = CSV_OP_LINK,
+		.cred = cred,
+		.name[0] = src_name,
+		.name[1] = dst_name,
+	};
 
-	return csv_call_dirs(vol, src_dir, dst_dir, csv_do_link, &args);
+	return csv_call_dirs(vol, src_dir, dst_dir, csv_do_link, &args, &once);
 }
 
 struct csv_args_rename {
@@ -286,8 +307,14 @@ int csv_rename(struct csv_volume *vol,
 		.dst_name = dst_name,
 		.flags = flags,
 	};
+	struct csv_once once = {
+		.op = CSV_OP_RENAME,
+		.cred = cred,
+		.name[0] = src_name,
+		.name[1] = dst_name,
+	};
 
-	return csv_call_dirs(vol, src_dir, dst_dir, csv_do_rename, &args);
+	return csv_call_dirs(vol, src_dir, dst_dir, csv_do_rename, &args, &once);
 }
 
 struct csv_args_unlink {
@@ -317,6 +344,11 @@ int csv_unlink(struct csv_volume *vol,
 		.name = name,
 		.flags = flags,
 	};
+	struct csv_once once = {
+		.op = CSV_OP_UNLINK,
+		.cred = cred,
+		.name[0] = name,
+	};
 
-	return csv_call_dir(vol, dir, csv_do_unlink, &args);
+	return csv_call_dir(vol, dir, csv_do_unlink, &args, &once);
 }

@@ -74,6 +74,7 @@ static void rpc_io(struct csv_rpc *rpc,
 
 	csv_rpc_init(rpc, op);
 	rpc->volume = REMOTE_VOLUME_ID;
+	rpc->flags = f->rb->backend.replaying ? CSV_WIRE_REPLAY : 0;
 	rpc->epoch = f->rb->backend.epoch;
 	rpc->body = csv_rpc_small(rpc);
 	rpc->body_len = CSV_IO_REQ_LEN;
@@ -109,7 +110,7 @@ static void rpc_write(struct csv_rpc *rpc,
 	       n,
 	       offset,
 	       flags & ~CSV_F_REPLAY);
-	rpc->flags = (flags & CSV_F_REPLAY) ? CSV_WIRE_REPLAY : 0;
+	rpc->flags |= (flags & CSV_F_REPLAY) ? CSV_WIRE_REPLAY : 0;
 	rpc->data = buf;
 	rpc->data_len = n;
 }
@@ -124,6 +125,7 @@ static void rpc_fsync(struct csv_rpc *rpc,
 
 	csv_rpc_init(rpc, CSV_OP_FSYNC);
 	rpc->volume = REMOTE_VOLUME_ID;
+	rpc->flags = f->rb->backend.replaying ? CSV_WIRE_REPLAY : 0;
 	rpc->epoch = f->rb->backend.epoch;
 	p = csv_rpc_small(rpc);
 	for (i = 0; i < 8; i++) {

@@ -81,6 +81,7 @@ int remote_setattr(struct csv_file *file,
 				 .op = CSV_OP_SETATTR,
 				 .cred = cred,
 				 .replay = (flags & CSV_F_REPLAY) != 0,
+				 .once = true,
 				 .req = &req };
 	int ret;
 
@@ -264,6 +265,7 @@ int remote_setxattr(struct csv_file *file,
 				 .op = CSV_OP_SETXATTR,
 				 .cred = cred,
 				 .replay = (flags & CSV_F_REPLAY) != 0,
+				 .once = true,
 				 .req = &req };
 	int ret;
 
@@ -285,6 +287,7 @@ int remote_removexattr(struct csv_file *file,
 				 .op = CSV_OP_REMOVEXATTR,
 				 .cred = cred,
 				 .replay = (flags & CSV_F_REPLAY) != 0,
+				 .once = true,
 				 .req = &req };
 	int ret;
 

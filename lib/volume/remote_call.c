@@ -28,7 +28,8 @@ int remote_name(const char *name, struct csv_bytes *b)
 	return b->length > CSV_MAX_NAME ? ENAMETOOLONG : 0;
 }
 
-uint64_t remote_token(struct remote_backend *rb)
+/* The token of the operation that is about to be sent. */
+static uint64_t call_token(struct remote_backend *rb)
 {
 	uint64_t token = rb->backend.token;
 
@@ -146,7 +147,9 @@ static int call_push(struct remote_call *c,
 	rpc->mem_ctx = frame;
 	rpc->volume = REMOTE_VOLUME_ID;
 	rpc->epoch = c->rb->backend.epoch;
-	rpc->flags = c->replay ? CSV_WIRE_REPLAY : 0;
+	rpc->flags = c->replay || c->rb->backend.replaying ? CSV_WIRE_REPLAY
+							   : 0;
+	rpc->token = c->once ? call_token(c->rb) : 0;
 	if (c->cred != NULL) {
 		ret = cred_id(c->rb, c->cred, &rpc->cred);
 	}

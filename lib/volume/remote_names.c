@@ -48,13 +48,13 @@ int remote_open(struct csv_backend *b,
 	struct csv_open_req req = { .dir = remote_file(dir)->handle,
 				    .how = how & ~CSV_O_REPLAY,
 				    .mode = mode,
-				    .want_fh = fh != NULL,
-				    .token = remote_token(rb) };
+				    .want_fh = fh != NULL };
 	struct csv_open_rep rep;
 	struct remote_call c = { .rb = rb,
 				 .op = CSV_OP_OPEN,
 				 .cred = cred,
 				 .replay = (how & CSV_O_REPLAY) != 0,
+				 .once = (how & CSV_O_ONCE) != 0,
 				 .req = &req,
 				 .rep = &rep };
 	int ret;
@@ -242,12 +242,12 @@ static int name_call(struct csv_file *dir,
 				 .op = op,
 				 .cred = cred,
 				 .replay = (req->flags & CSV_F_REPLAY) != 0,
+				 .once = true,
 				 .req = req };
 	int ret;
 
 	req->dir = remote_file(dir)->handle;
 	req->flags &= ~CSV_F_REPLAY;
-	req->token = remote_token(rb);
 	ret = remote_name(name, &req->name);
 	if (ret == 0) {
 		ret = remote_name(target, &req->target);
@@ -352,12 +352,12 @@ static int two_names(struct csv_file *src_dir,
 		.src_dir = remote_file(src_dir)->handle,
 		.dst_dir = remote_file(dst_dir)->handle,
 		.flags = flags & ~CSV_F_REPLAY,
-		.token = remote_token(rb),
 	};
 	struct remote_call c = { .rb = rb,
 				 .op = op,
 				 .cred = cred,
 				 .replay = (flags & CSV_F_REPLAY) != 0,
+				 .once = true,
 				 .req = &req };
 	int ret;
 

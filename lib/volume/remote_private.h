@@ -32,6 +32,7 @@ struct remote_backend {
 	struct tevent_context *ev;
 	struct csv_conn *conn;
 	struct remote_file *root;
+	struct GUID client;
 	uint64_t token;
 	uint64_t cred_clock;
 	struct remote_cred creds[REMOTE_CREDS];
@@ -54,6 +55,7 @@ struct remote_call {
 	enum csv_op op;
 	const struct csv_cred *cred; /* NULL: the operation needs none */
 	bool replay;
+	bool once; /* not repeatable: goes with a token */
 	const void *req;
 	TALLOC_CTX *mem_ctx; /* what rep points to */
 	void *rep;	     /* NULL: no interest in the answer's body */
@@ -63,8 +65,6 @@ struct remote_call {
 int remote_call(struct remote_call *c);
 /* EINVAL or ENAMETOOLONG for what cannot travel. */
 int remote_name(const char *name, struct csv_bytes *b);
-/* The token of the operation that is about to be sent. */
-uint64_t remote_token(struct remote_backend *rb);
 int remote_status(int status);
 
 /* remote.c */

@@ -191,6 +191,10 @@ int csv_remote_start(TALLOC_CTX *mem_ctx,
 	}
 	s->fn = fn;
 	s->private_data = private_data;
+	if (params->client != NULL) {
+		memcpy(&s->rb->client, params->client, sizeof(s->rb->client));
+		cp.client = &s->rb->client;
+	}
 	ret = csv_conn_start(s->rb, &cp, start_connected, s, &s->rb->conn);
 	if (ret != 0) {
 		talloc_free(s);

@@ -16,6 +16,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/random.h>
 #include <unistd.h>
 #include "volume_private.h"
 #include "lib/util/dlinklist.h"
@@ -90,6 +91,12 @@ int csv_volume_create(TALLOC_CTX *mem_ctx,
 	vol->state = CSV_STATE_INIT;
 	vol->notified = CSV_STATE_INIT;
 	vol->next_token = now_ms() << 20;
+	if (getrandom(vol->client, sizeof(vol->client), 0) !=
+	    sizeof(vol->client))
+	{
+		talloc_free(vol);
+		return EIO;
+	}
 	talloc_set_destructor(vol, csv_volume_destructor);
 	*_vol = vol;
 	return 0;
@@ -116,6 +123,11 @@ enum csv_access csv_volume_access(const struct csv_volume *vol)
 uint64_t csv_volume_epoch(const struct csv_volume *vol)
 {
 	return vol->target.epoch;
+}
+
+uint32_t csv_volume_owner(const struct csv_volume *vol)
+{
+	return vol->target.owner;
 }
 
 const char *csv_volume_name(const struct csv_volume *vol)
@@ -287,6 +299,7 @@ static int csv_volume_new_target(struct csv_volume *vol,
 	vol->ready = false;
 	vol->retry_same = false;
 	vol->failed = false;
+	vol->owes_replayed = true;
 	return 0;
 }
 
@@ -298,9 +311,13 @@ int csv_volume_event(struct csv_volume *vol,
 	int ret;
 
 	if (csv_event_is_repeat(vol, event, target)) {
-		return event == CSV_EVENT_TARGET
-			       ? csv_target_new_key(vol, target)
-			       : 0;
+		if (event == CSV_EVENT_TARGET) {
+			return csv_target_new_key(vol, target);
+		}
+		/* a csvd that was started again has not heard of it */
+		vol->owes_replayed = true;
+		csv_volume_check_replayed(vol);
+		return 0;
 	}
 	vol->outdated = vol->connecting != NULL;
 	if (event == CSV_EVENT_DRAIN && vol->backend == NULL) {
@@ -437,6 +454,7 @@ static int csv_volume_connect_remote(struct csv_volume *vol)
 		.psk = t->psk,
 		.psk_identity = t->psk_identity,
 		.plain = t->plain,
+		.client = vol->client,
 		.wake_fd = vol->wake_fd,
 		.wake_fn = csv_volume_remote_wake,
 		.lost_fn = csv_volume_remote_lost,
@@ -470,6 +488,7 @@ static int csv_volume_connect(struct csv_volume *vol)
 			.epoch = t->epoch,
 			.cred_mode = CSV_CRED_AMBIENT,
 			.priv = vol->p.priv,
+			.stable_names = true,
 		};
 		return csv_local_create(vol, &params, &vol->backend);
 	}
@@ -497,10 +516,34 @@ static void csv_volume_drop_backend(struct csv_volume *vol)
 	}
 }
 
-/* SetDownLevel -> Active: the backend, then the writes it must have. */
-static void csv_volume_activate(struct csv_volume *vol)
+/* Others replay, and so may we; the rest waits for READY. */
+static bool csv_volume_in_grace(const struct csv_volume *vol)
+{
+	return vol->state == CSV_STATE_SET_DOWN_LEVEL && vol->target.grace &&
+	       vol->target.access == CSV_ACCESS_DIRECT && !vol->ready;
+}
+
+void csv_volume_check_replayed(struct csv_volume *vol)
+{
+	if (!vol->owes_replayed || vol->repeating > 0 || vol->resent > 0 ||
+	    !csv_volume_replays(vol))
+	{
+		return;
+	}
+	vol->owes_replayed = false;
+	if (vol->p.replayed_fn != NULL) {
+		vol->p.replayed_fn(vol, vol->p.private_data);
+	}
+}
+
+/*
+ * The backend, then the writes it must have. False: not (yet), and what can
+ * be done about it is done.
+ */
+static bool csv_volume_make_backend(struct csv_volume *vol)
 {
 	uint64_t serial = vol->target_serial;
+	bool ready = vol->ready;
 	bool outdated;
 	int ret;
 
@@ -508,30 +551,51 @@ static void csv_volume_activate(struct csv_volume *vol)
 	ret = csv_volume_connect(vol);
 	if (vol->connecting != NULL) {
 		vol->busy -= 1;
-		return;
+		return false;
 	}
 	if (ret == 0) {
 		vol->generation += 1;
+		vol->backend->replaying = true;
 		ret = csv_unstable_replay(vol);
+		vol->backend->replaying = false;
 	}
 	vol->busy -= 1;
 	/* csvd said something new while this waited */
-	outdated = vol->target_serial != serial || !vol->ready ||
+	outdated = vol->target_serial != serial || vol->ready != ready ||
 		   vol->state != CSV_STATE_SET_DOWN_LEVEL;
 	if ((outdated || ret != 0) && vol->backend != NULL) {
 		csv_volume_drop_backend(vol);
 	}
 	if (outdated) {
 		csv_volume_schedule(vol);
-		return;
+		return false;
 	}
 	if (ret != 0) {
 		csv_volume_arm_retry(vol);
-		return;
+		return false;
 	}
 	vol->active_epoch = vol->target.epoch;
+	return true;
+}
+
+/* SetDownLevel -> Active */
+static void csv_volume_activate(struct csv_volume *vol)
+{
+	if (vol->backend == NULL && !csv_volume_make_backend(vol)) {
+		return;
+	}
 	csv_volume_set_state(vol, CSV_STATE_ACTIVE);
 	csv_ios_start(vol);
+	csv_volume_check_replayed(vol);
+}
+
+/* Still SetDownLevel, others wait for our replays and we for theirs. */
+static void csv_volume_replay(struct csv_volume *vol)
+{
+	if (vol->backend == NULL && csv_volume_make_backend(vol)) {
+		csv_ios_repeat(vol);
+		csv_volume_check_replayed(vol);
+	}
 }
 
 static void csv_volume_finish_drain(struct csv_volume *vol)
@@ -568,10 +632,13 @@ void csv_volume_settle(struct csv_volume *vol)
 		vol->ready = true;
 		csv_volume_set_state(vol, CSV_STATE_SET_DOWN_LEVEL);
 	}
-	if (vol->state == CSV_STATE_SET_DOWN_LEVEL && vol->ready &&
-	    vol->retry == NULL)
-	{
+	if (vol->state != CSV_STATE_SET_DOWN_LEVEL || vol->retry != NULL) {
+		return;
+	}
+	if (vol->ready) {
 		csv_volume_activate(vol);
+	} else if (csv_volume_in_grace(vol)) {
+		csv_volume_replay(vol);
 	}
 }
 
@@ -581,13 +648,21 @@ bool csv_volume_runs(const struct csv_volume *vol)
 	       !vol->teardown && !vol->shutdown;
 }
 
+bool csv_volume_replays(const struct csv_volume *vol)
+{
+	return csv_volume_runs(vol) ||
+	       (csv_volume_in_grace(vol) && vol->backend != NULL &&
+		!vol->teardown && !vol->shutdown);
+}
+
 /* A synchronous operation that is inside already may end while draining. */
-static bool csv_volume_usable(const struct csv_volume *vol)
+static bool csv_volume_usable(const struct csv_volume *vol, bool repeats)
 {
 	if (vol->backend == NULL || vol->teardown) {
 		return false;
 	}
-	return vol->state == CSV_STATE_ACTIVE ||
+	return (repeats && csv_volume_replays(vol)) ||
+	       vol->state == CSV_STATE_ACTIVE ||
 	       vol->state == CSV_STATE_DRAINING;
 }
 
@@ -619,7 +694,9 @@ static void csv_volume_wait_turn(struct csv_volume *vol, uint64_t left_ms)
 	vol->counters.waited_ms += now_ms() - start;
 }
 
-static int csv_volume_wait_usable(struct csv_volume *vol, uint64_t limit_ms)
+static int csv_volume_wait_usable(struct csv_volume *vol,
+				  bool repeats,
+				  uint64_t limit_ms)
 {
 	uint64_t start = now_ms();
 
@@ -627,7 +704,7 @@ static int csv_volume_wait_usable(struct csv_volume *vol, uint64_t limit_ms)
 		uint64_t waited;
 
 		csv_volume_settle(vol);
-		if (csv_volume_usable(vol)) {
+		if (csv_volume_usable(vol, repeats)) {
 			return 0;
 		}
 		if (vol->shutdown || vol->failed) {
@@ -643,18 +720,18 @@ static int csv_volume_wait_usable(struct csv_volume *vol, uint64_t limit_ms)
 
 int csv_volume_wait(struct csv_volume *vol, unsigned timeout_ms)
 {
-	return csv_volume_wait_usable(vol, timeout_ms);
+	return csv_volume_wait_usable(vol, false, timeout_ms);
 }
 
-int csv_volume_enter(struct csv_volume *vol)
+int csv_volume_enter(struct csv_volume *vol, bool repeats)
 {
 	uint64_t limit_ms = vol->p.wait_limit_s == 0
 				    ? UINT64_MAX
 				    : (uint64_t)vol->p.wait_limit_s * 1000;
 	int ret = 0;
 
-	if (!csv_volume_usable(vol)) {
-		ret = csv_volume_wait_usable(vol, limit_ms);
+	if (!csv_volume_usable(vol, repeats)) {
+		ret = csv_volume_wait_usable(vol, repeats, limit_ms);
 	}
 	if (ret == ETIMEDOUT) {
 		csv_volume_event(vol, CSV_EVENT_FAILED, NULL);

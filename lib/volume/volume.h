@@ -50,6 +50,12 @@ struct csv_target {
 	bool plain;
 	/* the predecessor released in order: every write reached the disk */
 	bool clean;
+	/*
+	 * Others replay: until READY this process may do the same, and
+	 * nothing else. Direct access only (a redirected process is told
+	 * READY, the owner lets it wait).
+	 */
+	bool grace;
 };
 
 struct csv_volume_params {
@@ -71,6 +77,11 @@ struct csv_volume_params {
 	 * (control.c answers csvd). May be called from anywhere.
 	 */
 	void (*drained_fn)(struct csv_volume *vol, void *private_data);
+	/*
+	 * All that had to be done again at this owner is done. May be NULL,
+	 * may be called from anywhere.
+	 */
+	void (*replayed_fn)(struct csv_volume *vol, void *private_data);
 	void *private_data;
 	/*
 	 * Polled while a synchronous call waits: fd (-1: none) readable, or
@@ -102,6 +113,8 @@ int csv_volume_event(struct csv_volume *vol,
 enum csv_state csv_volume_state(const struct csv_volume *vol);
 enum csv_access csv_volume_access(const struct csv_volume *vol);
 uint64_t csv_volume_epoch(const struct csv_volume *vol);
+/* CTDB number of the node that owned it when csvd last said so. */
+uint32_t csv_volume_owner(const struct csv_volume *vol);
 const char *csv_volume_name(const struct csv_volume *vol);
 /* The same on every node; from the UUID. Never 0. */
 dev_t csv_volume_dev(const struct csv_volume *vol);

@@ -5,7 +5,8 @@
  * each other. Nobody else includes this.
  *
  * Invariants:
- *   - backend != NULL only in SetDownLevel (being made), Active and Draining.
+ *   - backend != NULL only in SetDownLevel (being made, or waiting for the end
+ *     of grace), Active and Draining.
  *   - every down-level file belongs to the backend of `generation`; the files
  *     of all handles are freed before the backend is.
  *   - busy > 0: an operation of the backend is on the stack, so the backend
@@ -15,6 +16,8 @@
 #define _CSV_VOLUME_PRIVATE_H_
 
 #include "volume.h"
+#include "local.h"
+#include "gen_ndr/csv.h"
 
 #define CSV_TICK_MS 200	     /* a turn of a synchronous wait */
 #define CSV_RETRY_S 1	     /* between attempts to reach the same owner */
@@ -41,6 +44,9 @@ struct csv_volume {
 	struct csv_backend *backend;
 	uint64_t generation; /* of the backend */
 	unsigned busy;
+	unsigned repeating; /* synchronous calls that are done again */
+	unsigned resent;    /* asynchronous ones, at the backend */
+	bool owes_replayed; /* csvd waits for replayed_fn */
 	unsigned inflight; /* asynchronous requests at the backend */
 	struct csv_handle *handles;
 	struct csv_io *ios; /* in the order they were asked for */
@@ -49,6 +55,7 @@ struct csv_volume {
 	unsigned retry_waited_ms; /* in synchronous waits, timers stand still */
 	struct tevent_timer *limit; /* runs while not Active */
 	uint64_t next_token;
+	uint8_t client[16]; /* whose tokens these are */
 	size_t unstable_bytes; /* kept for replay, all handles */
 	struct csv_unstable **unstable_hash; /* by place; NULL: none yet */
 	struct csv_volume_counters counters;
@@ -90,12 +97,20 @@ void csv_volume_settle(struct csv_volume *vol);
  */
 void csv_volume_trouble(struct csv_volume *vol, uint64_t generation);
 
-/* Blocks until a synchronous operation may run: 0 or ENXIO. */
-int csv_volume_enter(struct csv_volume *vol);
+/*
+ * Blocks until a synchronous operation may run: 0 or ENXIO. repeats: it is
+ * done again.
+ */
+int csv_volume_enter(struct csv_volume *vol, bool repeats);
 void csv_volume_leave(struct csv_volume *vol);
 
 /* May an asynchronous request be handed to the backend now? */
 bool csv_volume_runs(const struct csv_volume *vol);
+/* The same for one that was handed to another before. */
+bool csv_volume_replays(const struct csv_volume *vol);
+
+/* Was that the last of what has to be done again? Then say so. */
+void csv_volume_check_replayed(struct csv_volume *vol);
 
 /* The error says nothing about the file, only about the way to it. */
 bool csv_volume_is_trouble(struct csv_volume *vol, int ret);
@@ -103,21 +118,24 @@ bool csv_volume_is_trouble(struct csv_volume *vol, int ret);
 /*
  * call.c: run fn with the down-level files of the handles (NULL: the root),
  * again and again until an owner answered: 0 or errno. fn gets CSV_F_REPLAY
- * in `replay` when it may have been done before.
+ * in `replay` when it may have been done before. once: what is not repeatable
+ * about it (without client, token and files); NULL: nothing.
  */
 int csv_call_handle(struct csv_handle *h,
 		    int (*fn)(struct csv_backend *b,
 			      struct csv_file *file[2],
 			      void *args,
 			      uint32_t replay),
-		    void *args);
+		    void *args,
+		    const struct csv_once *once);
 int csv_call_dir(struct csv_volume *vol,
 		 struct csv_handle *dir,
 		 int (*fn)(struct csv_backend *b,
 			   struct csv_file *file[2],
 			   void *args,
 			   uint32_t replay),
-		 void *args);
+		 void *args,
+		 const struct csv_once *once);
 int csv_call_dirs(struct csv_volume *vol,
 		  struct csv_handle *dir0,
 		  struct csv_handle *dir1,
@@ -125,7 +143,29 @@ int csv_call_dirs(struct csv_volume *vol,
 			    struct csv_file *file[2],
 			    void *args,
 			    uint32_t replay),
-		  void *args);
+		  void *args,
+		  const struct csv_once *once);
+
+typedef int csv_call_fn(struct csv_backend *b,
+			struct csv_file *file[2],
+			void *args,
+			uint32_t replay);
+
+/* recall.c: direct access, an operation that an earlier owner had, too */
+int csv_recall(struct csv_backend *b,
+	       const struct csv_once *o,
+	       struct csv_file *file[2],
+	       csv_call_fn *fn,
+	       void *args);
+/* Of an open: the file, what it is and its handle. */
+int csv_recall_open(struct csv_backend *b,
+		    TALLOC_CTX *mem_ctx,
+		    const struct csv_once *o,
+		    uint32_t how,
+		    uint32_t mode,
+		    struct csv_file **file,
+		    struct csv_stat *st,
+		    struct csv_fhandle *fh);
 
 /* handle.c */
 
@@ -139,7 +179,9 @@ void csv_handles_invalidate(struct csv_volume *vol);
 
 /* io.c */
 void csv_ios_cancel_down_level(struct csv_volume *vol);
+/* Hand over what waits; first, or only, what was handed over before. */
 void csv_ios_start(struct csv_volume *vol);
+void csv_ios_repeat(struct csv_volume *vol);
 void csv_ios_fail(struct csv_volume *vol, int error);
 
 /*

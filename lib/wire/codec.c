@@ -65,7 +65,7 @@ void csv_header_push(const struct csv_header *h, uint8_t buf[CSV_WIRE_HEADER])
 	put16(buf + 40, h->credits);
 	put16(buf + 42, h->volume);
 	put32(buf + 44, h->cred);
-	put64(buf + 48, h->reserved);
+	put64(buf + 48, h->token);
 }
 
 static int csv_header_check(const struct csv_header *h)
@@ -102,7 +102,7 @@ int csv_header_pull(const uint8_t buf[CSV_WIRE_HEADER], struct csv_header *h)
 	r.credits = get16(buf + 40);
 	r.volume = get16(buf + 42);
 	r.cred = get32(buf + 44);
-	r.reserved = get64(buf + 48);
+	r.token = get64(buf + 48);
 	ret = csv_header_check(&r);
 	if (ret == 0) {
 		*h = r;

@@ -31,6 +31,8 @@ struct csv_conn_params {
 	const uint8_t *psk; /* CSV_PSK_SIZE bytes; only used while connecting */
 	const char *psk_identity;
 	bool plain;
+	/* whose tokens these are, must live on; NULL: this process */
+	const struct GUID *client;
 	unsigned keepalive_ms; /* 0: CSV_KEEPALIVE_MS */
 	/* as struct csv_remote_params */
 	int wake_fd;
@@ -100,6 +102,7 @@ struct csv_rpc {
 	uint16_t volume;
 	uint32_t cred;
 	uint64_t epoch;
+	uint64_t token; /* 0: none */
 	const uint8_t *body; /* valid until done; may be small_body */
 	size_t body_len;
 	const uint8_t *data; /* valid until done */

@@ -19,7 +19,7 @@
 #define CONN_RX_HEAD 4096 /* read so much when large data is expected */
 #define CONN_LARGE 16384
 #define CONN_MAX_CREDITS 4096
-#define CONN_HOLD_BYTES 32768
+#define CONN_HOLD_BYTES 262144
 #define CONN_HOLD_US 500
 #define CONN_TICK_MS 250
 

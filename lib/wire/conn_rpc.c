@@ -159,6 +159,7 @@ static void header_of(const struct csv_rpc *rpc,
 	h->flags = rpc->flags;
 	h->request_id = id;
 	h->epoch = rpc->epoch;
+	h->token = rpc->token;
 	h->body_length = (uint32_t)rpc->body_len;
 	h->data_length = (uint32_t)rpc->data_len;
 	h->volume = rpc->volume;

@@ -97,10 +97,14 @@ static int start_hello(struct conn_start *s)
 				     .pid = (uint32_t)getpid(),
 				     .keepalive_ms = conn->keepalive_ms };
 	uint8_t *buf = NULL;
-	int ret;
+	int ret = 0;
 
 	csv_rpc_init(&s->hello, CSV_OP_HELLO);
-	ret = client_guid(&req.client);
+	if (conn->p.client != NULL) {
+		req.client = *conn->p.client;
+	} else {
+		ret = client_guid(&req.client);
+	}
 	if (ret == 0) {
 		ret = csv_body_push(body, s, &req, &buf, &s->hello.body_len);
 	}

@@ -97,7 +97,8 @@ static struct csv_share *csv_share_create(struct connection_struct *conn,
 	struct csv_share *share = NULL;
 	bool ok;
 
-	ok = csv_options_check(snum) && csv_volume_name_ok(service, volume);
+	ok = csv_options_check(snum) && csv_volume_name_ok(service, volume) &&
+	     csv_redirect_options_ok(snum, service);
 	if (!ok) {
 		errno = EINVAL;
 		return NULL;
@@ -144,6 +145,12 @@ int csv_vfs_connect(struct vfs_handle_struct *handle,
 	if (csv_park_connect(conn, share->use)) {
 		TALLOC_FREE(share);
 		errno = EAGAIN;
+		return -1;
+	}
+	if (csv_redirect_connect(share, service)) {
+		csv_use_put_later(share->use);
+		TALLOC_FREE(share);
+		errno = EREMCHG;
 		return -1;
 	}
 	DLIST_ADD(share->use->shares, share);

@@ -93,6 +93,17 @@ void csv_park_share(struct csv_share *share);
 /* The client is gone: from now on nothing waits for the volume. */
 void csv_park_teardown(struct csv_share *share);
 
+/* redirect.c */
+bool csv_redirect_options_ok(int snum, const char *service);
+/*
+ * Announces what the share is. true: the client is sent to the owner; the
+ * caller fails the tree connect without a word.
+ */
+bool csv_redirect_connect(struct csv_share *share, const char *service);
+
+/* site.c: does `csv:site affinity` keep a client of this node here? */
+bool csv_site_keeps(int snum, uint32_t here, uint32_t owner);
+
 /* stats.c */
 struct csv_stats *csv_stats_create(TALLOC_CTX *mem_ctx,
 				   struct tevent_context *ev,

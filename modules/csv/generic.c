@@ -50,48 +50,6 @@ NTSTATUS csv_vfs_create_file(struct vfs_handle_struct *handle,
 					out_context_blobs);
 }
 
-/* Durable and persistent handles. */
-
-NTSTATUS csv_vfs_durable_cookie(struct vfs_handle_struct *handle,
-				struct files_struct *fsp,
-				TALLOC_CTX *mem_ctx,
-				DATA_BLOB *cookie)
-{
-	return SMB_VFS_NEXT_DURABLE_COOKIE(handle, fsp, mem_ctx, cookie);
-}
-
-NTSTATUS csv_vfs_durable_disconnect(struct vfs_handle_struct *handle,
-				    struct files_struct *fsp,
-				    const DATA_BLOB old_cookie,
-				    TALLOC_CTX *mem_ctx,
-				    DATA_BLOB *new_cookie)
-{
-	return SMB_VFS_NEXT_DURABLE_DISCONNECT(handle,
-					       fsp,
-					       old_cookie,
-					       mem_ctx,
-					       new_cookie);
-}
-
-NTSTATUS csv_vfs_durable_reconnect(struct vfs_handle_struct *handle,
-				   struct smb_request *smb1req,
-				   struct smbXsrv_open *op,
-				   const DATA_BLOB old_cookie,
-				   const struct smb2_lease *lease,
-				   TALLOC_CTX *mem_ctx,
-				   struct files_struct **fsp,
-				   DATA_BLOB *new_cookie)
-{
-	return SMB_VFS_NEXT_DURABLE_RECONNECT(handle,
-					      smb1req,
-					      op,
-					      old_cookie,
-					      lease,
-					      mem_ctx,
-					      fsp,
-					      new_cookie);
-}
-
 /* NT ACLs mapped to POSIX ACLs (when no acl_xattr is stacked above). */
 
 NTSTATUS csv_vfs_fget_nt_acl(struct vfs_handle_struct *handle,

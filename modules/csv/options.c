@@ -9,10 +9,12 @@
 static const char *const csv_share_options[] = {
 	"csv:volume",
 	"csv:socket",
+	"csv:move on connect",
+	"csv:site affinity",
 	NULL,
 };
 
-/* csvd's, csvd/config.c; in [global] only. */
+/* csvd's, csvd/config.c, and csv:sites; in [global] only. */
 static const char *const csv_daemon_options[] = {
 	"csv:address",
 	"csv:port",
@@ -29,12 +31,16 @@ static const char *const csv_daemon_options[] = {
 	"csv:watchdog",
 	"csv:watchdog timeout",
 	"csv:take over wait",
+	"csv:fault",
+	"csv:fault file",
+	"csv:sites",
 	NULL,
 };
 
+/* Samba takes the spaces out of the names of a share's options. */
 static bool csv_option_in(const char *option, const char *const *list)
 {
-	while (*list != NULL && !strequal(option, *list)) {
+	while (*list != NULL && strwicmp(option, *list) != 0) {
 		list++;
 	}
 	return *list != NULL;

@@ -3,8 +3,8 @@
  * A disk that all nodes see, or a file on a mounted share: direct I/O, so
  * that every read asks the disk or the server.
  *
- * No flush: a device may forget what it acknowledged when it loses power, but
- * then it is away for longer than any lease.
+ * No flush for a slot: a device may forget what it acknowledged when it loses
+ * power, but then it is away for longer than any lease. A note is flushed.
  */
 #include "quorum/third/third.h"
 #include <fcntl.h>
@@ -145,11 +145,19 @@ static int disk_write(struct third_place *place,
 	return n == QUORUM_SLOT_BLOCK ? 0 : EIO;
 }
 
+static int disk_sync(struct third_place *place)
+{
+	struct disk_state *d = place->state;
+
+	return fdatasync(d->fd) == 0 ? 0 : errno;
+}
+
 const struct third_place_ops third_disk_ops = {
 	.prefix = "disk:",
 	.open = disk_open,
 	.read = disk_read,
 	.write = disk_write,
+	.sync = disk_sync,
 };
 
 const struct third_place_ops third_file_ops = {
@@ -157,4 +165,5 @@ const struct third_place_ops third_file_ops = {
 	.open = file_open,
 	.read = disk_read,
 	.write = disk_write,
+	.sync = disk_sync,
 };

@@ -4,6 +4,9 @@
  * two of them the slots are read, so that it is known for how long the others
  * did not change. One such process per node, by a file lock: a predecessor
  * that hangs in its I/O still has it, and may still write.
+ *
+ * A slot is never written before the own block was read: with it goes the
+ * note that is there.
  */
 #include "quorum/third/third.h"
 #include <fcntl.h>
@@ -32,6 +35,8 @@ static uint64_t third_now(void)
 	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
 }
 
+#define THIRD_NOTE_AHEAD 4096 /* further ahead no node may note */
+
 /* Once when it begins, once when it is over. */
 static int third_say(struct third *t, const char *what, int error)
 {
@@ -49,6 +54,12 @@ static int third_say(struct third *t, const char *what, int error)
 	}
 	t->failing = error != 0;
 	return error;
+}
+
+/* The block of a node, as last read. */
+static uint8_t *third_block(struct third *t, unsigned node)
+{
+	return t->buf + (node + 1) * QUORUM_SLOT_BLOCK;
 }
 
 static int third_read(struct third *t)
@@ -71,9 +82,10 @@ static int third_read(struct third *t)
 		return third_say(t, "read", ret == ENODATA ? EILSEQ : ret);
 	}
 	for (i = 0; i < t->slots.num; i++) {
-		ret = quorum_slot_pull(t->buf + (i + 1) * QUORUM_SLOT_BLOCK,
-				       uuid,
-				       &slot);
+		const uint8_t *block = third_block(t, i);
+
+		ret = quorum_slot_pull(block, uuid, &slot);
+		t->slots.notes[i] = quorum_note_pull(block, i, uuid);
 		quorum_slots_saw(&t->slots,
 				 i,
 				 ret == 0 ? &slot : NULL,
@@ -90,6 +102,10 @@ static int third_write(struct third *t)
 	int ret;
 
 	quorum_slot_push(&t->slots.mine, t->place->uuid, block);
+	quorum_note_push(t->slots.notes[t->slots.node],
+			 t->slots.node,
+			 t->place->uuid,
+			 block);
 	ret = t->place->ops->write(t->place, t->slots.node + 1, block);
 	return third_say(t, "write", ret);
 }
@@ -168,6 +184,95 @@ static void third_tell(struct third *t,
 	}
 }
 
+/* What is noted, as far as was read. */
+static void third_tell_notes(struct third *t,
+			     const struct quorum_message *request,
+			     struct quorum_message *answer)
+{
+	answer->verdict = QUORUM_TOLD;
+	answer->number = t->slots.notes[t->slots.node];
+	answer->who = (struct quorum_who){};
+	answer->who.node = quorum_slots_newest(&t->slots,
+					       request->instance,
+					       &answer->who.instance);
+}
+
+/* May it be noted? Else the answer says why not. */
+static bool third_may_note(struct third *t,
+			   const struct quorum_message *request,
+			   struct quorum_message *answer)
+{
+	int voted = quorum_slots_voted(&t->slots, request->instance);
+
+	third_tell_notes(t, request, answer);
+	if (answer->who.instance > request->who.instance) {
+		answer->verdict = QUORUM_HELD;
+	} else if (voted == -1) {
+		answer->verdict = QUORUM_QUIET;
+	} else if ((request->instance >> voted & 1) == 0) {
+		answer->verdict = QUORUM_HELD;
+		answer->who = quorum_slots_who(&t->slots, voted, third_now());
+	} else {
+		answer->verdict = QUORUM_GRANTED;
+	}
+	return answer->verdict == QUORUM_GRANTED;
+}
+
+/* The block as it was just read, but for the note; for good. */
+static int third_write_note(struct third *t, uint64_t number)
+{
+	uint64_t before = t->slots.notes[t->slots.node];
+	uint8_t *block = third_block(t, t->slots.node);
+	int ret;
+
+	if (before != QUORUM_NOTE_BROKEN) {
+		number = MAX(number, before);
+	}
+	quorum_note_push(number, t->slots.node, t->place->uuid, block);
+	ret = t->place->ops->write(t->place, t->slots.node + 1, block);
+	if (ret == 0 && t->place->ops->sync != NULL) {
+		ret = t->place->ops->sync(t->place);
+	}
+	return third_say(t, "note", ret);
+}
+
+/*
+ * Write, then look, as with the slots: of two nodes that note at the same time
+ * at least one sees the other.
+ */
+static void third_note(struct third *t,
+		       const struct quorum_message *request,
+		       struct quorum_message *answer)
+{
+	uint64_t have = request->who.instance, number = request->number;
+
+	*answer = *request;
+	answer->type |= QUORUM_ANSWER;
+	answer->verdict = QUORUM_REFUSED;
+	answer->who = (struct quorum_who){.node = QUORUM_NO_NODE};
+	answer->number = 0;
+	if (third_read(t) != 0) {
+		return;
+	}
+	if (number == 0) {
+		third_tell_notes(t, request, answer);
+		return;
+	}
+	if (number < have || number - have > THIRD_NOTE_AHEAD ||
+	    !third_may_note(t, request, answer))
+	{
+		return;
+	}
+	if (third_write_note(t, number) != 0 || third_read(t) != 0 ||
+	    t->slots.notes[t->slots.node] < number ||
+	    t->slots.notes[t->slots.node] == QUORUM_NOTE_BROKEN)
+	{
+		answer->verdict = QUORUM_REFUSED;
+		return;
+	}
+	(void)third_may_note(t, request, answer);
+}
+
 static void third_answer(struct third *t, const struct quorum_message *request)
 {
 	struct quorum_message answer = {};
@@ -176,6 +281,8 @@ static void third_answer(struct third *t, const struct quorum_message *request)
 
 	if (request->type == QUORUM_VOTE) {
 		third_vote(t, request, &answer);
+	} else if (request->type == QUORUM_NOTE) {
+		third_note(t, request, &answer);
 	} else {
 		third_tell(t, request, &answer);
 		if (request->type == QUORUM_RELEASE && t->slots.mine.taken &&

@@ -9,8 +9,8 @@
  */
 #include "quorum/third/third.h"
 #include <fcntl.h>
-#include <libsmbclient.h>
 #include <sys/stat.h>
+#include "libsmb_internal.h"
 
 struct smb_state {
 	SMBCCTX *ctx;
@@ -221,9 +221,22 @@ static int smb_write(struct third_place *place,
 	return 0;
 }
 
+/* libsmbclient has no name for FLUSH: its file's connection has. */
+static int smb_sync(struct third_place *place)
+{
+	struct smb_state *s = place->state;
+	NTSTATUS status = cli_flush(place, s->file->targetcli, s->file->cli_fd);
+
+	if (!NT_STATUS_IS_OK(status)) {
+		return smb_failed(map_errno_from_nt_status(status));
+	}
+	return 0;
+}
+
 const struct third_place_ops third_smb_ops = {
 	.prefix = "smb:",
 	.open = smb_open,
 	.read = smb_read,
 	.write = smb_write,
+	.sync = smb_sync,
 };

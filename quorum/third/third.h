@@ -32,6 +32,9 @@ struct third_place_ops {
 	int (*write)(struct third_place *place,
 		     unsigned block,
 		     const uint8_t *buf);
+	/* What was written survives a power cut of the place. 0 or errno.
+	   NULL: it does so anyway. */
+	int (*sync)(struct third_place *place);
 };
 
 struct third_place {

@@ -18,6 +18,8 @@ import threading
 
 import pytest
 
+pytestmark = pytest.mark.patient
+
 TOP = pathlib.Path(__file__).resolve().parents[2]
 POOL = 'pool/main/s/samba/samba_4.25.0+dfsg.orig.tar.xz'
 NOBODY = 'http://127.0.0.1:1'      # nothing listens on port 1

@@ -45,6 +45,13 @@ void smb3_trace(struct smb3_client *client, const char *fmt, ...)
 	fprintf(stderr, "\n");
 }
 
+const char *smb3_address(const struct smb3_client *client)
+{
+	return client->moved_to != NULL
+		       ? client->moved_to
+		       : client->opts->addresses[client->address];
+}
+
 static int client_destructor(struct smb3_client *client)
 {
 	json_decref(client->stats.retried_status);
@@ -139,15 +146,17 @@ static void client_record_link(struct smb3_client *client)
 {
 	struct smb3_link *link = client->link;
 	double down = timeval_elapsed(&client->lost_since) * 1000.0;
-	const char *address = client->opts->addresses[client->address];
+	const char *address = smb3_address(client);
 
-	json_array_append_new(
-		client->stats.links,
-		json_pack("{s:s, s:f, s:f, s:i}",
-			  "address", address,
-			  "down_ms", down,
-			  "open_ms", timeval_elapsed(&link->opened) * 1000.0,
-			  "attempts", (int)client->attempts + 1));
+	link->report = json_pack(
+		"{s:s, s:f, s:f, s:i, s:I, s:I}",
+		"address", address,
+		"down_ms", down,
+		"open_ms", timeval_elapsed(&link->opened) * 1000.0,
+		"attempts", (int)client->attempts + 1,
+		"read_bytes", (json_int_t)0,
+		"written_bytes", (json_int_t)0);
+	json_array_append_new(client->stats.links, link->report);
 	if (client->ever_up) {
 		client->stats.reconnects += 1;
 	}
@@ -173,6 +182,7 @@ static void client_try_next(struct smb3_client *client, NTSTATUS status)
 	uint32_t pause_ms = 0;
 
 	client->attempts += 1;
+	TALLOC_FREE(client->moved_to);
 	client->address = (client->address + 1) % client->opts->num_addresses;
 	if (down >= client->opts->give_up_ms) {
 		client_die(client, status);
@@ -201,8 +211,18 @@ static void client_open_failed(struct smb3_client *client,
 	enum smb3_verdict verdict;
 
 	smb3_trace(client, "%s: %s (phase %#x)",
-		   client->opts->addresses[client->address],
+		   smb3_address(client),
 		   nt_errstr(status), phase);
+	if (phase == SMB3_PHASE_TREE &&
+	    NT_STATUS_EQUAL(status, NT_STATUS_RETRY))
+	{
+		client->state = SMB3_CLIENT_DOWN;
+		tevent_schedule_immediate(client->relink_im,
+					  client->ev,
+					  client_relink,
+					  client);
+		return;
+	}
 	if (phase <= SMB3_PHASE_NEGOTIATE || smb3_is_transport_error(status)) {
 		smb3_count(client->stats.connection_failures, status);
 		client_try_next(client, status);
@@ -239,6 +259,7 @@ static void client_opened(struct tevent_req *subreq)
 	client->state = SMB3_CLIENT_UP;
 	client->attempts = 0;
 	client->ever_up = true;
+	client->redirected = false;
 	client_pump(client);
 }
 

@@ -48,6 +48,7 @@ struct smb3_options {
 	bool sign;
 	bool encrypt;
 	bool verbose;
+	bool move_on_connect;		/* ask for the owner, and follow */
 	uint32_t connect_timeout_ms;
 	uint32_t echo_interval_ms;
 	uint32_t echo_timeout_ms;
@@ -61,6 +62,7 @@ struct smb3_stats {
 	uint32_t handles_reconnected;
 	uint32_t handles_lost;
 	uint32_t replays;
+	uint32_t redirects;
 	uint32_t echoes;
 	double longest_echo_ms;
 	json_t *retried_status;		/* NT status -> count, from the server */
@@ -96,6 +98,7 @@ struct smb3_link {
 	struct tevent_req *echo_req;
 	struct tevent_req *break_req;
 	struct tevent_timer *echo_timer;
+	json_t *report;			/* its object in the report, borrowed */
 };
 
 enum smb3_client_state {
@@ -121,6 +124,9 @@ struct smb3_client {
 	struct tevent_timer *pump_timer;
 	bool ever_up;
 	bool closing;
+	bool isolated;			/* this link serves one share only */
+	bool redirected;		/* and not up since */
+	char *moved_to;			/* where that led, until it is lost */
 	size_t address;			/* index of the one in use */
 	uint32_t attempts;		/* since the link was lost */
 	struct timeval lost_since;
@@ -195,6 +201,15 @@ struct tevent_req *smb3_link_open_send(TALLOC_CTX *mem_ctx,
 				       struct smb3_client *client);
 NTSTATUS smb3_link_open_recv(struct tevent_req *req);
 
+/*
+ * redirect.c: connect a share. NT_STATUS_RETRY: make the link anew at once,
+ * either for this share alone, or at the address that it was sent to.
+ */
+struct tevent_req *smb3_tcon_send(TALLOC_CTX *mem_ctx,
+				  struct smb3_client *client,
+				  size_t share);
+NTSTATUS smb3_tcon_recv(struct tevent_req *req);
+
 /* auth.c: session setup on client->link */
 struct tevent_req *smb3_session_setup_send(TALLOC_CTX *mem_ctx,
 					   struct smb3_client *client);
@@ -215,6 +230,8 @@ struct tevent_req *smb3_lease_ack_send(TALLOC_CTX *mem_ctx,
 struct smb3_client *smb3_client_create(TALLOC_CTX *mem_ctx,
 				       struct tevent_context *ev,
 				       const struct smb3_options *opts);
+/* The address in use. */
+const char *smb3_address(const struct smb3_client *client);
 NTSTATUS smb3_client_connect(struct smb3_client *client);
 void smb3_client_close(struct smb3_client *client);
 void smb3_link_lost(struct smb3_client *client, NTSTATUS status);
@@ -353,6 +370,7 @@ int mode_locks(struct main_context *ctx);
 int mode_ops(struct main_context *ctx);
 int mode_outstanding(struct main_context *ctx);
 int mode_many(struct main_context *ctx);
+int mode_storm(struct main_context *ctx);
 
 /* control.c: commands on stdin or a fifo */
 struct control;

@@ -43,7 +43,7 @@ static bool link_address(struct smb3_client *client,
 			 struct sockaddr_storage *ss,
 			 socklen_t *len)
 {
-	const char *text = client->opts->addresses[client->address];
+	const char *text = smb3_address(client);
 	char *host = talloc_strdup(client, text);
 	uint16_t port = client->opts->port;
 	char *colon = NULL;
@@ -260,7 +260,6 @@ static void link_tree_next(struct tevent_req *req)
 	const struct smb3_options *opts = client->opts;
 	struct smb3_link *link = client->link;
 	struct tevent_req *subreq = NULL;
-	char *unc = NULL;
 
 	if (state->share == opts->num_shares) {
 		link->phase = SMB3_PHASE_REOPEN;
@@ -269,26 +268,7 @@ static void link_tree_next(struct tevent_req *req)
 		link_reopen_next(req);
 		return;
 	}
-	link->tcons[state->share] = smbXcli_tcon_create(link);
-	unc = talloc_asprintf(state,
-			      "\\\\%s\\%s",
-			      opts->server,
-			      opts->shares[state->share]);
-	if (tevent_req_nomem(link->tcons[state->share], req) ||
-	    tevent_req_nomem(unc, req))
-	{
-		return;
-	}
-	subreq = smb2cli_tcon_send(state,
-				   client->ev,
-				   link->conn,
-				   0,
-				   link->session,
-				   link->tcons[state->share],
-				   client->ever_up
-					   ? SMB2_SHAREFLAG_CLUSTER_RECONNECT
-					   : 0,
-				   unc);
+	subreq = smb3_tcon_send(state, client, state->share);
 	if (tevent_req_nomem(subreq, req)) {
 		return;
 	}
@@ -303,7 +283,7 @@ static void link_tree_done(struct tevent_req *subreq)
 		req, struct link_open_state);
 	NTSTATUS status;
 
-	status = smb2cli_tcon_recv(subreq);
+	status = smb3_tcon_recv(subreq);
 	TALLOC_FREE(subreq);
 	if (tevent_req_nterror(req, status)) {
 		return;

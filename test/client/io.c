@@ -29,6 +29,24 @@ static struct smbXcli_tcon *tcon_of(const struct smb3_handle *handle)
 	return handle->client->link->tcons[handle->params.share];
 }
 
+/*
+ * What was acknowledged on this link, of files on the first share. A stream
+ * is no file of its own on the server.
+ */
+static void count_bytes(const struct smb3_handle *handle,
+			const char *key,
+			uint32_t bytes)
+{
+	json_t *number = NULL;
+
+	if (handle->params.share == 0 &&
+	    strchr(handle->params.path, ':') == NULL)
+	{
+		number = json_object_get(handle->client->link->report, key);
+		json_integer_set(number, json_integer_value(number) + bytes);
+	}
+}
+
 static struct tevent_req *write_send(TALLOC_CTX *mem_ctx,
 				     struct smb3_handle *handle,
 				     void *private_data)
@@ -60,6 +78,9 @@ static NTSTATUS write_recv(struct tevent_req *subreq,
 
 	if (NT_STATUS_IS_OK(status) && args->done != args->length) {
 		return NT_STATUS_DISK_FULL;
+	}
+	if (NT_STATUS_IS_OK(status)) {
+		count_bytes(handle, "written_bytes", args->done);
 	}
 	return status;
 }
@@ -103,6 +124,7 @@ static NTSTATUS read_recv(struct tevent_req *subreq,
 	status = smb2cli_read_recv(subreq, args->mem_ctx, &data, &args->done);
 	if (NT_STATUS_IS_OK(status)) {
 		args->data = talloc_memdup(args->mem_ctx, data, args->done);
+		count_bytes(handle, "read_bytes", args->done);
 	}
 	return status;
 }

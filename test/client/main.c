@@ -23,6 +23,7 @@ static const struct mode modes[] = {
 	{ "outstanding", mode_outstanding,
 	  "many requests at once, and what goes on beside them" },
 	{ "many", mode_many, "many sessions with open handles" },
+	{ "storm", mode_storm, "opens and closes without a pause" },
 };
 
 struct cmdline {
@@ -36,6 +37,7 @@ struct cmdline {
 	int sign;
 	int encrypt;
 	int verbose;
+	int move_on_connect;
 	int connect_timeout_ms;
 	int echo_interval_ms;
 	int echo_timeout_ms;
@@ -193,6 +195,7 @@ static bool set_options(struct main_context *ctx,
 	opts->connect_timeout_ms = cl->connect_timeout_ms;
 	opts->echo_interval_ms = cl->echo_interval_ms;
 	opts->echo_timeout_ms = cl->echo_timeout_ms;
+	opts->move_on_connect = cl->move_on_connect;
 	opts->give_up_ms = cl->give_up_ms;
 	opts->persistent_timeout_ms = cl->persistent_timeout_ms;
 	opts->max_credits = cl->max_credits;
@@ -258,6 +261,8 @@ static int run(TALLOC_CTX *frame, int argc, const char **argv)
 		INT_OPTION("port", cl.port, "TCP port"),
 		FLAG_OPTION("sign", cl.sign, "require signing"),
 		FLAG_OPTION("encrypt", cl.encrypt, "encrypt the session"),
+		FLAG_OPTION("move-on-connect", cl.move_on_connect,
+			    "ask for the owner of an asymmetric share"),
 		FLAG_OPTION("verbose", cl.verbose, "trace links on stderr"),
 		INT_OPTION("debug", cl.debug, "Samba's debug level"),
 		INT_OPTION("connect-timeout-ms", cl.connect_timeout_ms,

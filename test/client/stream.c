@@ -5,7 +5,7 @@
  *
  * Commands on the control channel: "mark NAME" begins an event, "status"
  * prints the state, "stop" ends the stream. Each is answered with one JSON
- * line on stdout. A gap counts for the one event during which most of it
+ * line on stdout, which tells about the event so far (a mark: that ends). A gap counts for the one event during which most of it
  * passed.
  */
 #include "client.h"
@@ -58,14 +58,20 @@ static void stream_answer(const struct stream *s, const char *what,
 			  const char *name)
 {
 	struct timeval now = timeval_current();
+	double event_gap_ms = 0;
 	json_t *json = NULL;
 
-	json = json_pack("{s:s, s:s, s:I, s:f, s:f, s:i}",
+	if (s->num_events > 0) {
+		event_gap_ms = s->events[s->num_events - 1].longest_gap_ms;
+	}
+	json = json_pack("{s:s, s:s, s:s, s:I, s:f, s:f, s:f, s:i}",
 			 "answer", what,
 			 "name", name,
+			 "address", smb3_address(s->client),
 			 "blocks_written", (json_int_t)s->written,
 			 "silent_ms", msec_between(s->last_ack, now),
 			 "longest_gap_ms", s->longest_gap_ms,
+			 "event_longest_gap_ms", event_gap_ms,
 			 "reconnects", (int)s->client->stats.reconnects);
 	json_dumpf(json, stdout, JSON_COMPACT);
 	printf("\n");
@@ -78,8 +84,8 @@ static void stream_command(const char *command, void *private_data)
 	struct stream *s = private_data;
 
 	if (strncmp(command, "mark ", 5) == 0) {
-		stream_begin_event(s, command + 5);
 		stream_answer(s, "marked", command + 5);
+		stream_begin_event(s, command + 5);
 	} else if (strcmp(command, "status") == 0) {
 		stream_answer(s, "status", "");
 	} else if (strcmp(command, "stop") == 0) {
@@ -318,6 +324,7 @@ static void stream_verify_elsewhere(struct stream *s)
 			     s->ctx->verify_addresses, nt_errstr(status));
 	}
 	verify_report(s->report, "other_blocks", &result);
+	report_client(s->report, "other_", other);
 	if (handle != NULL) {
 		smb3_close(handle);
 	}

@@ -11,7 +11,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 # pylint: disable=wrong-import-position
 from bed import Bed, BedError, remains  # noqa: E402
-from drive import Volume                # noqa: E402
+from drive import Volume, accounted      # noqa: E402
 
 
 @pytest.hookimpl(hookwrapper=True, tryfirst=True)
@@ -77,11 +77,9 @@ def bed(bed_keeper, request):
 
 @pytest.fixture(name="volume")
 def _volume(bed):
-    """vol1, Active, owned by node1, with the share vms; after the test too
-    only its owner has it mounted, no other smbd has anything of it open."""
-    volume = Volume(bed).ready()
-    yield volume
-    volume.check_serving()
+    """vol1, Active, owned by node1, with the share vms; checked afterwards."""
+    with accounted(Volume(bed).ready()) as volume:
+        yield volume
 
 
 @pytest.fixture

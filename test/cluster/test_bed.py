@@ -2,18 +2,16 @@
 """The test bed itself; no volume of csvd takes part."""
 
 import os
-import pathlib
 import signal
 import subprocess
-import sys
 
 import pytest
 
-from bed import Bed, BedError, checks, faults, fence, lun, proc, remains
+from bed import BedError, checks, faults, fence, lun, proc
+from bed.watch import Mounts
 from drive import Volume
 
-HERE = pathlib.Path(__file__).resolve().parent
-
+pytestmark = pytest.mark.patient
 
 @pytest.fixture(name="bed")
 def _bed(bed):
@@ -245,33 +243,6 @@ def test_dead_lun_for_one_node(bed):
     one.run(*read)
 
 
-def test_bad_sector_and_blocked_disk(bed_keeper, new_bed):
-    """A bad sector fails reads until it is written; a blocked disk hangs
-    writes until it is let go."""
-    del bed_keeper
-    bed = new_bed(nodes=1)
-    disk = bed.add_lun("bad", size="512M", store="btrfs")
-    node = bed.nodes[0]
-    at = 300 * 1024 * 1024
-    write = ("dd", "if=/dev/urandom", "of=/dev/csv/bad", "bs=4096",
-             f"seek={at // 4096}", "count=1", "oflag=direct", "status=none")
-    read = ("dd", "if=/dev/csv/bad", "of=/dev/null", "bs=4096",
-            f"skip={at // 4096}", "count=1", "iflag=direct", "status=none")
-    node.run(*write)
-    node.run(*read)
-    disk.bad_sector(at)
-    failed = node.run(*read, check=False)
-    assert failed.returncode != 0 and "Input/output error" in failed.stderr
-    node.run(*write)
-    node.run(*read)
-    disk.block()
-    with node.popen(*write) as child:
-        with pytest.raises(subprocess.TimeoutExpired):
-            child.wait(2)
-        disk.unblock()
-        assert child.wait(20) == 0
-
-
 def test_second_bed_side_by_side(bed, new_bed, tmp_path):
     """Two beds use the same addresses and do not see each other."""
     shares = bed.shares()
@@ -284,80 +255,6 @@ def test_second_bed_side_by_side(bed, new_bed, tmp_path):
     assert not (bed.dir / "shared/aside").exists()
     assert bed.shares() == shares
     bed.wait_healthy(bed.nodes)
-
-
-def leftovers(bed_dir, before):
-    """Anything of a bed that still exists; before: its processes then."""
-    found = [str(bed_dir)] if bed_dir.exists() else []
-    found += [x.device for x in lun.loops_under(bed_dir)]
-    found += [f"pid {pid} {proc.name(pid)}"
-              for pid, start in before | remains.processes(bed_dir)
-              if proc.is_alive(pid, start)]
-    return found
-
-
-def test_nothing_is_left_after_down(new_bed):
-    """No process, namespace, mount, loop device or file."""
-    bed = new_bed(nodes=1, volumes=1, wait=False)
-    write_mount(bed.nodes[0])
-    before = remains.processes(bed.dir)
-    assert leftovers(bed.dir, before)
-    bed.down()
-    assert leftovers(bed.dir, before) == []
-
-
-@pytest.mark.parametrize("victim", ["owner", "keeper"])
-def test_nothing_is_left_after_a_crash(victim, tmp_path):
-    """An owner that is killed takes its bed along; a killed keeper takes
-    the processes along, and a sweep removes the rest."""
-    script = (f"import sys; sys.path.insert(0, {str(HERE)!r})\n"
-              "from bed import Bed\n"
-              "bed = Bed.up(nodes=1, volumes=1, wait=False)\n"
-              "print(bed.dir, flush=True)\n"
-              "sys.stdin.read()\n")
-    with subprocess.Popen([sys.executable, "-c", script], text=True,
-                          stdin=subprocess.PIPE,
-                          stdout=subprocess.PIPE) as owner:
-        bed = Bed(owner.stdout.readline().strip())
-        write_mount(bed.nodes[0])
-        before = remains.processes(bed.dir)
-        keeper = int((bed.dir / "keeper.pid").read_text())
-        os.kill(owner.pid if victim == "owner" else keeper, signal.SIGKILL)
-        if victim == "owner":
-            proc.wait_until("its keeper cleans up",
-                            lambda: not leftovers(bed.dir, before), 30)
-        else:
-            proc.wait_until("its processes die", lambda: not any(
-                x.startswith("pid") for x in leftovers(bed.dir, before)), 30)
-            assert bed.id in remains.sweep()
-            assert leftovers(bed.dir, before) == []
-        owner.kill()
-    del tmp_path
-
-
-def test_interrupted_run_leaves_nothing(tmp_path):
-    """Ctrl-C in the middle of a pytest run."""
-    test = tmp_path / "test_it.py"
-    test.write_text(
-        "import time\n"
-        "def test_it(new_bed):\n"
-        "    bed = new_bed(nodes=1, volumes=1, wait=False)\n"
-        f"    open({str(tmp_path / 'dir')!r}, 'w').write(str(bed.dir))\n"
-        "    time.sleep(100)\n", encoding="utf-8")
-    (tmp_path / "conftest.py").symlink_to(HERE / "conftest.py")
-    with subprocess.Popen([sys.executable, "-B", "-m", "pytest", "-q", "-p",
-                           "no:cacheprovider", str(test)], cwd=tmp_path,
-                          stdout=open(tmp_path / "out", "w"),
-                          start_new_session=True) as run:
-        said = tmp_path / "dir"
-        proc.wait_until("its bed is up", lambda: said.exists()
-                        and said.read_text() or run.poll() is not None, 60)
-        assert said.exists(), (tmp_path / "out").read_text()
-        bed_dir = pathlib.Path(said.read_text())
-        before = remains.processes(bed_dir)
-        os.killpg(run.pid, signal.SIGINT)
-        assert run.wait(60) == 2
-    assert leftovers(bed_dir, before) == []
 
 
 def test_ctdbd_killed_and_smbd_stopped(bed):
@@ -376,6 +273,27 @@ def test_ctdbd_killed_and_smbd_stopped(bed):
     assert not two.missing()
 
 
+def test_two_mounts_are_seen(bed):
+    """The watcher of mounts fails when two nodes have a LUN mounted, and not
+    when one of them is shut down."""
+    one, two, _ = bed.nodes
+    mount = ("mount", "-o", "ro,norecovery,nouuid", "/dev/csv/vol1", "/mnt")
+    try:
+        with pytest.raises(AssertionError, match="vol1.*node1.*node2"):
+            with Mounts(bed, "vol1") as watch:
+                one.run(*mount)
+                proc.wait_until("one mount", lambda:
+                                watch.at_once["vol1"] == 1, 10)
+                two.run(*mount)
+                proc.wait_until("two mounts", lambda:
+                                watch.at_once["vol1"] == 2, 10)
+        lun.shut_down(f"{one.root}/mnt")
+        assert Mounts(bed, "vol1").now() == {"vol1": ["node2"]}
+    finally:
+        for node in (one, two):
+            node.run("umount", "/mnt", check=False)
+
+
 def test_orderly_stop_and_start(plain):
     """ctdb shutdown moves the address away, a start brings it back."""
     one, two, three = plain.nodes
@@ -384,26 +302,6 @@ def test_orderly_stop_and_start(plain):
     one.start_daemons()
     plain.wait_healthy(plain.nodes)
     plain.client.smbclient(one.address, "plain", "ls")
-
-
-@pytest.mark.parametrize("fstype", ["ext4", "btrfs"])
-def test_other_file_systems_lose_power_too(new_bed, fstype):
-    """The power cut is as real on ext4 and btrfs as on XFS."""
-    bed = new_bed(nodes=1, wait=False, volumes=1, fstype=fstype, size="512M")
-    one = bed.nodes[0]
-    write_mount(one, "synced")
-    one.run("sync", "-f", "/csv/vol1")
-    one.run("dd", "if=/dev/urandom", "of=/csv/vol1/lost", "bs=5M",
-            "count=1", "status=none")
-    checks.assert_mounted_only_on(bed, "vol1", one)
-    faults.power_cut(one)
-    faults.rejoin(one)
-    one.run("mkdir", "-p", "/csv/vol1")
-    one.run("mount", "/dev/csv/vol1", "/csv/vol1")
-    sizes = one.run("sh", "-c", "cd /csv/vol1; for f in synced lost; do "
-                    "stat -c %b $f 2>/dev/null || echo 0; done").stdout
-    synced, lost = map(int, sizes.split())
-    assert synced == 5 * 2048 and lost == 0
 
 
 def test_unknown_node_is_an_error(bed):

@@ -6,69 +6,17 @@ fencing. At no time has the volume two mounts that are not shut down."""
 import json
 import os
 import signal
-import threading
-import time
 
 import pytest
 
 from bed import checks, faults, proc
-from bed.fence import lun_mounts
 from bed.samba import BUILD
-from drive import Stream, Volume
+from bed.watch import Mounts
+from drive import Stream, Volume, accounted
 
 SOAK = bool(os.environ.get("SOFS_SOAK"))
 LIMIT_MS = 8000
 TABLE = BUILD / "test-logs/guard-gaps.json"
-
-
-class Mounts(threading.Thread):
-    """Watches who has the volume mounted and not shut down, every 20 ms."""
-
-    def __init__(self, bed, volume):
-        super().__init__(daemon=True)
-        self.bed, self.volume = bed, volume
-        self.at_once, self.seen, self.rounds = 0, [], 0
-        self._end = threading.Event()
-
-    @staticmethod
-    def _lives(path, number):
-        """A shut-down file system answers EIO, and one that was unmounted
-        since is not there."""
-        try:
-            return os.stat(path).st_dev == number
-        except OSError:
-            return False
-
-    def now(self):
-        """Names of the nodes with a living mount."""
-        found = []
-        for node in self.bed.nodes:
-            try:
-                found += [node.name for point, loop in lun_mounts(node)
-                          if loop.backing.endswith(f"/{self.volume}.img")
-                          and self._lives(node.root + point, loop.number)]
-            except Exception:  # pylint: disable=broad-except
-                continue            # the node is going away just now
-        return found
-
-    def run(self):
-        while not self._end.wait(0.02):
-            now = self.now()
-            self.rounds += 1
-            self.at_once = max(self.at_once, len(now))
-            if not self.seen or self.seen[-1][1] != now:
-                self.seen.append((time.time(), now))
-
-    def __enter__(self):
-        self.start()
-        return self
-
-    def __exit__(self, kind, *_):
-        self._end.set()
-        self.join(30)
-        if kind is None:
-            assert self.rounds > 10
-            assert self.at_once <= 1, f"mounted twice: {self.seen}"
 
 
 def csvd_stopped(node):
@@ -115,6 +63,14 @@ def cut_off(node):
                      [n for n in node.bed.nodes if n != node])
 
 
+def restarted(node):
+    """The init system starts ctdbd again; csvd has waited for it."""
+    supervisors, _ = faults.csvd_pids(node)
+    node.restart_ctdbd()
+    node.bed.wait_healthy()
+    assert faults.csvd_pids(node)[0] == supervisors
+
+
 def not_at_all(_node):
     """The bed's reset is the way back."""
 
@@ -122,8 +78,8 @@ def not_at_all(_node):
 # name: (fault, the way back, is the owner fenced)
 FAULTS = {
     "csvd SIGSTOPped": (csvd_stopped, csvd_continued, False),
-    "ctdbd SIGSTOPped": (ctdbd_stopped, not_at_all, False),
-    "ctdbd killed": (faults.kill_ctdbd, not_at_all, False),
+    "ctdbd SIGSTOPped": (ctdbd_stopped, restarted, False),
+    "ctdbd killed": (faults.kill_ctdbd, restarted, False),
     "node banned": (banned, unbanned, False),
     "node stopped": (stopped, continued, False),
     "cut off from the nodes": (cut_off, not_at_all, True),
@@ -143,9 +99,9 @@ def _volume(bed):
         proc.wait_until("vol1 is free", lambda:
                         not checks.mounts(bed, "vol1"), 20)
     volume.add("--options", "wsync,nouuid", preferred=(0, 2, 1))
-    volume.ready()
-    yield volume
-    bed.reset()
+    with accounted(volume.ready()):
+        yield volume
+        bed.reset()
     volume.remove()
 
 

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from drive import Volume
+from drive import Volume, accounted
 
 COUNT = 400
 PLAIN = {"continuous availability": "no"}
@@ -24,8 +24,8 @@ def listing(bed, node, share, user="alice", mask="*"):
 @pytest.fixture(name="volume")
 def _volume(bed):
     """The volume, owned by node1."""
-    volume = Volume(bed).placed()
-    yield volume
+    with accounted(Volume(bed).placed()) as volume:
+        yield volume
     for name in ("listed", "listed2", "hiding"):
         if name in bed.shares():
             bed.unshare(name)

@@ -8,12 +8,23 @@ import time
 
 import pytest
 
-from bed import faults, proc, samba
+from bed import checks, faults, proc, samba
 from drive import Volume, quorum
 
 SOAK = bool(os.environ.get("SOFS_SOAK"))
 LOST_S, TAKEN_S = 3, 4
 WATCH_S = 8     # two periods of CTDB's leader timeout, and more
+
+
+@pytest.fixture(name="bed")
+def _bed(bed):
+    """Without a volume: nobody is fenced for owning one."""
+    volume = Volume(bed)
+    if volume.declared():
+        volume.remove()
+        proc.wait_until("nobody has it mounted", lambda: not
+                        checks.mounts(bed, volume.name), 20, 0.1)
+    return bed
 
 
 class Watch:
@@ -218,6 +229,68 @@ def test_two_nodes_and_a_third_vote(new_bed, kind):
     # one run: the median of many is within the limit, none above twice it
     assert took <= 2 * TAKEN_S
     assert quorum.votes(new) == [new.pnn] * 2     # and two voters answer
+
+
+def _why(volume, node):
+    """What this node says of the volume that is not Active there."""
+    mine, = [n for n in volume.state(node)["nodes"] if n["node"] == node.pnn]
+    return "" if mine["state"] == "Active" else mine["reason"] or ""
+
+
+def _stays_away(bed, volume, node):
+    """The node, alone, says whom it waits for, owns nothing, fences nobody."""
+    proc.wait_until("it says why", lambda: "may have a newer database" in
+                    _why(volume, node), 60, 0.2)
+    fences = len(bed.fence_log())
+    end = time.monotonic() + WATCH_S
+
+    def over():
+        assert not checks.mounts(bed, volume.name)
+        assert "may have a newer database" in _why(volume, node)
+        return time.monotonic() >= end
+    proc.wait_until("the time of watching", over, WATCH_S + 20, 0.2)
+    assert len(bed.fence_log()) == fences
+    return _why(volume, node)
+
+
+@pytest.mark.parametrize("kind", THIRD if SOAK else ["disk"])
+def test_old_database_comes_up_first(new_bed, tmp_path, kind):
+    """Of two nodes one dies, the other takes over alone and dies, the first
+    comes up alone, with a database that knows nothing of that: it waits. The
+    other comes back: everything goes on after its epoch, and with both there
+    again either may go on alone."""
+    bed = new_bed(nodes=2, clients=2, volumes=1, cluster_lock=THIRD[kind])
+    one, two = bed.nodes
+    volume = Volume(bed).add(preferred=(0, 1))
+    assert volume.wait_active() == one
+    volume.make_share("vms")
+    one.run("sync", "-f", volume.path)
+    data, back = tmp_path / "data", tmp_path / "back"
+    data.write_bytes(os.urandom(300_001))
+
+    epoch = volume.epoch()
+    faults.power_cut(one)
+    volume.wait_active(owner=two, nodes=[two], after=epoch)
+    bed.client.smbclient(two.address, "vms", f"put {data} alone")
+    epoch = volume.epoch()
+    faults.power_cut(two)
+
+    faults.rejoin(one)
+    bed.wait_healthy([one], timeout=90)
+    why = _stays_away(bed, volume, one)
+    print(f"{kind}: {why}")
+    assert f"waiting for node {two.pnn}" in why
+
+    faults.rejoin(two)
+    bed.wait_healthy(timeout=90)
+    owner = volume.wait_active(after=epoch)
+    volume.check(owner)
+    bed.client.smbclient(one.address, "vms", f"get alone {back}")
+    assert back.read_bytes() == data.read_bytes()
+
+    epoch, other = volume.epoch(), two if owner == one else one
+    faults.kill(owner)
+    volume.wait_active(owner=other, nodes=[other], after=epoch)
 
 
 @pytest.mark.skipif(not SOAK, reason="half a minute; make soak runs it")

@@ -3,7 +3,7 @@
 write."""
 
 from bed import proc
-from drive import Stream, Volume
+from drive import Stream
 
 
 def secrets(node):
@@ -31,10 +31,9 @@ def rotate(bed, volume):
     return number
 
 
-def test_secret_is_rotated(bed):
+def test_secret_is_rotated(bed, volume):
     """Twice: the connection that exists goes on; the next one, which would be
     refused with the first key, comes up. Two keys are kept."""
-    volume = Volume(bed).ready()
     node, epoch = bed.node(2), volume.epoch()
     with Stream(bed.client, "vms", "secret", [node],
                 verify_through=bed.node(3)) as stream:

@@ -12,6 +12,7 @@ import pytest
 
 from bed import faults, proc
 from drive import Running, Session, Stream, Volume
+from drive.ledger import Ledger
 from drive.session import SHARING_VIOLATION
 
 AGENT = ("ocf:heartbeat:Filesystem?device=/shared/cfs&directory=/csv/cfs"
@@ -38,7 +39,9 @@ def _volume(bed):
     bed.share("together", "/csv/cfs/together", **{
         "vfs objects": "acl_xattr streams_xattr csv", "csv:volume": "cfs",
         "continuous availability": "yes"})
+    ledger = Ledger(volume)
     yield volume
+    ledger.check()
     volume.remove()
     proc.wait_until("cfs is mounted nowhere", lambda: not any(
         mounted(node) for node in bed.alive()), 30)

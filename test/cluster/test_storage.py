@@ -8,7 +8,7 @@ import time
 import pytest
 
 from bed import checks, proc
-from drive import Session, Stream, Volume
+from drive import Session, Stream, Volume, accounted
 from drive.session import IO_DEVICE_ERROR
 
 BAD_AT = 512 * 1024             # of 1 MiB
@@ -31,8 +31,9 @@ def _volume(bed, disk):
     volume.add(preferred=(0, 2, 1), wait_limit=WAIT_LIMIT_S)
     volume.make_share("files")
     volume.check(bed.node(1))
-    yield volume
-    disk.heal()
+    with accounted(volume):
+        yield volume
+        disk.heal()
     volume.remove()
     proc.wait_until("disk is free", lambda: not checks.mounts(bed, "disk"),
                     30)

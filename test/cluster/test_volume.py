@@ -9,7 +9,9 @@ import pytest
 
 from bed import checks, faults, proc
 from bed.lun import shut_down
+from bed.moved import Moved
 from drive import Stream
+from drive.ledger import Ledger
 
 SOAK = bool(os.environ.get("SOFS_SOAK"))
 RUNS = 5
@@ -50,6 +52,21 @@ def test_redirected_bytes_are_counted(bed, volume, tmp_path):
     moved = volume.redirected_bytes(bed.node(2)) - before
     assert moved == 2_000_000
     assert volume.redirected_bytes(bed.node(1)) == owner
+
+
+@pytest.mark.parametrize("more", [{"read": 1}, {"written": 1}])
+def test_one_byte_too_many_is_seen(bed, volume, tmp_path, more):
+    """What is checked after each test of a volume fails when a client says
+    that it moved one byte more than its node."""
+    node = bed.node(2)
+    ledger = Ledger(volume)
+    bed.client.smbclient(node.address, "vms", "put /bin/bash bash; "
+                         f"get bash {tmp_path}/bash")
+    ledger.check()
+    bed.moved.append(Moved("vms", node.address, **more))
+    with pytest.raises(AssertionError, match="clients moved"):
+        ledger.check()
+    bed.moved.pop()
 
 
 def test_written_through_reaches_the_disk(bed, volume):
@@ -157,9 +174,8 @@ def test_move_with_a_stopped_smbd(bed, volume):
 
 def test_move_with_dirty_data(bed, volume):
     """1 GiB of dirty data is written back while clients go on."""
-    size = 1024 if SOAK else 512
     bed.node(1).run("sh", "-c", "dd if=/dev/zero of=/csv/vol1/dirty bs=1M "
-                    f"count={size} 2>/dev/null")
+                    "count=1024 2>/dev/null")
     with Stream(bed.client, "vms", "dirty", [bed.node(2)],
                 verify_through=bed.node(2)) as stream:
         stream.mark("move")
@@ -223,9 +239,11 @@ def test_many_moves_leave_nothing_behind(bed, volume):
         after = _sizes(bed)
         volume.check(bed.node(1))
     stream.assert_whole()
-    for pid in before.keys() & after.keys():
+    print(f"{moves} moves: process, KiB before, after; files before, after")
+    for pid in sorted(before.keys() & after.keys(), key=before.get):
         name, rss, fds = before[pid]
         _, rss_after, fds_after = after[pid]
+        print(f"{name:12} {rss:7} {rss_after:7} {fds:5} {fds_after:5}")
         assert fds_after <= fds + 3, f"{name}: {fds} -> {fds_after} files"
         assert rss_after <= rss + 8192, f"{name}: {rss} -> {rss_after} KiB"
 

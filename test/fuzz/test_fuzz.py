@@ -3,9 +3,11 @@
 import os
 import pathlib
 import re
-import subprocess
+import tempfile
 
 import pytest
+
+from beside import program
 
 HERE = pathlib.Path(__file__).resolve().parent
 BUILD = pathlib.Path(os.environ.get('SOFS_BUILD', HERE.parents[1] / 'build'))
@@ -17,21 +19,29 @@ def names():
                   if 'LLVMFuzzerTestOneInput' in path.read_text())
 
 
-@pytest.mark.parametrize('name', names())
-def test_fuzz(name, tmp_path):
+def run(name):
+    """The program's end, and for how long it was to run. An input that it
+    does not survive is kept below the build directory."""
     seconds = max(3, TOTAL // len(names()))
-    corpus = [str(tmp_path / 'found')]
-    os.mkdir(corpus[0])
-    if (HERE / 'corpus' / name).is_dir():
-        corpus.append(str(HERE / 'corpus' / name))
-    ran = subprocess.run(
-        [str(BUILD / 'test/fuzz' / name), f'-max_total_time={seconds}',
-         f'-artifact_prefix={tmp_path}/', '-timeout=10', '-rss_limit_mb=2048',
-         '-print_final_stats=1', *corpus],
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        timeout=seconds + 120, check=False)
-    text = ran.stdout.decode(errors='replace')
-    print(text[-20000:])
-    assert ran.returncode == 0, f'{name} found something: see {tmp_path}'
-    runs = int(re.search(r'number_of_executed_units: (\d+)', text).group(1))
+    found = BUILD / 'test-logs/fuzz'
+    found.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as corpus:
+        corpora = [corpus]
+        if (HERE / 'corpus' / name).is_dir():
+            corpora.append(HERE / 'corpus' / name)
+        return seconds, program(
+            [BUILD / 'test/fuzz' / name, f'-max_total_time={seconds}',
+             f'-artifact_prefix={found}/{name}-', '-timeout=10',
+             '-rss_limit_mb=2048', '-print_final_stats=1', *corpora],
+            seconds + 120, nice=15)
+
+
+@pytest.mark.parametrize('name', names())
+@pytest.mark.beside(run=run)
+def test_fuzz(name, beside):
+    seconds, ran = beside
+    print(ran.stdout[-20000:])
+    assert ran.returncode == 0, f'{name} found something'
+    runs = int(re.search(r'number_of_executed_units: (\d+)',
+                         ran.stdout).group(1))
     assert runs > 1000, f'{name} got only {runs} inputs in {seconds} s'

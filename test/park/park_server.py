@@ -5,12 +5,16 @@ Both share one directory, so that one client's plain share gets in the way of
 another's parked one. smbd runs in a mount namespace of its own, where its
 module directory has park_test in it.
 """
+import atexit
+import functools
 import json
 import os
 import pathlib
+import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -33,7 +37,7 @@ sys.path.insert(0, str(next(PREFIX.glob("lib/python3*/site-packages"))))
 # pylint: disable=wrong-import-position
 import smb2raw  # noqa: E402
 
-CONF = """
+GLOBAL = """
 [global]
 	server role = standalone server
 	smb ports = {port}
@@ -60,6 +64,8 @@ CONF = """
 	smbd async dosmode = no
 	aio read size = 0
 	aio write size = 0
+"""
+CONF = GLOBAL + """
 [parked]
 	path = {top}/share
 	read only = no
@@ -75,8 +81,12 @@ CONF = """
 """
 
 
-def compile_module(target):
-    """As Samba compiles its own modules."""
+@functools.cache
+def compiled_module(source):
+    """Compiled as Samba compiles its own modules, once for all servers."""
+    where = tempfile.mkdtemp(prefix="park-")
+    atexit.register(shutil.rmtree, where, ignore_errors=True)
+    target = pathlib.Path(where) / f"{source.stem.removeprefix('vfs_')}.so"
     database = SRC / "bin/default/compile_commands.json"
     for entry in json.loads(database.read_text()):
         if entry["file"].endswith("source3/modules/vfs_commit.c"):
@@ -86,8 +96,9 @@ def compile_module(target):
              and not w.startswith("-DSTATIC_")]
     subprocess.run(["gcc", "-shared", "-fPIC", "-w", *words,
                     f"-I{HERE.parents[1]}/include", "-o", target,
-                    HERE / "vfs_park_test.c"],
+                    source],
                    check=True, cwd=entry["directory"])
+    return target
 
 
 def free_port():
@@ -98,23 +109,28 @@ def free_port():
 
 
 class Server:
-    """smbd and its directory."""
+    """smbd and its directory, with the one module that a test brings."""
 
-    def __init__(self, top):
+    def __init__(self, top, source=HERE / "vfs_park_test.c", conf=CONF):
         self.top, self.port, self.process = top, free_port(), None
         for name in ("private", "lock", "state", "cache", "run", "log",
                      "share", "vfs"):
             (top / name).mkdir()
         self.conf = top / "smb.conf"
-        self.conf.write_text(CONF.format(top=top, port=self.port))
+        self.conf.write_text(conf.format(top=top, port=self.port))
         self.marker = top / "parked"
         for module in (PREFIX / "lib/vfs").glob("*.so"):
             (top / "vfs" / module.name).symlink_to(top / "real" / module.name)
         (top / "real").mkdir()
-        compile_module(top / "vfs" / "park_test.so")
+        self.source = source
+        self.add_modules(top / "vfs")
         subprocess.run([PREFIX / "bin/smbpasswd", "-c", self.conf, "-s", "-a",
                         "root"], input=b"secret\nsecret\n", check=True,
                        stdout=subprocess.DEVNULL)
+
+    def add_modules(self, folder):
+        """To those of Samba, which are there."""
+        shutil.copy(compiled_module(self.source), folder)
 
     def start(self):
         """Run smbd and wait until it listens."""
@@ -177,10 +193,10 @@ class Server:
         """And back."""
         self.set_marker("UNPARKED", False)
 
-    def children(self):
-        """Processes that serve clients."""
+    def children(self, title="smbd"):
+        """Processes that serve clients, and smbd's helpers; by title."""
         out = subprocess.run(["pgrep", "-P", str(self.process.pid), "-f",
-                              "smbd"], stdout=subprocess.PIPE, check=False)
+                              title], stdout=subprocess.PIPE, check=False)
         return {int(pid) for pid in out.stdout.split()}
 
 

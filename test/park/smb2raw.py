@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A small SMB 3.0.2 client that sends what it is told and waits for nothing.
+"""A small SMB 3 client that sends what it is told and waits for nothing.
 
 Requests go out without waiting for answers, compounds, CANCEL, signing
-(AES-CMAC) and encryption (AES-CCM) included. Samba's Python bindings do the
-authentication.
+(AES-CMAC) and encryption (AES-CCM) included. It speaks one dialect, 3.0.2
+unless told otherwise. Samba's Python bindings do the authentication.
 """
 import collections
+import hashlib
 import os
 import select
 import socket
@@ -66,8 +67,11 @@ class Connection:
     """One TCP connection with one session, its own or that of bind."""
 
     def __init__(self, port, user, password, encrypt=False, previous=0,
-                 guid=None, bind=None):
-        self.sock = socket.create_connection(("127.0.0.1", port), 10)
+                 guid=None, bind=None, dialect=0x0302, host="127.0.0.1"):
+        self.sock = socket.create_connection((host, port), 10)
+        self.host, self.dialect = host, dialect
+        # 3.1.1: the hash over what is said until the session is there
+        self.preauth = b"\0" * 64 if dialect >= 0x0311 else None
         self.mid = self.session = self.last_session = self.order = 0
         self.key, self.checking = b"", False
         self.sign_key = self.seal_keys = None
@@ -81,13 +85,33 @@ class Connection:
             self.session, self.sign_key = bind.session, bind.sign_key
         self.setup_session(user, password, previous, bind is not None)
         if encrypt:
-            self.seal_keys = (
-                derive(self.key, b"SMB2AESCCM\0", b"ServerIn \0"),
-                derive(self.key, b"SMB2AESCCM\0", b"ServerOut\0"))
+            self.seal_keys = tuple(self.derive_key(name)
+                                   for name in ("seal", "open"))
 
     def close(self):
         """Without a goodbye."""
         self.sock.close()
+
+    def derive_key(self, what):
+        """From the session's key, as the dialect wants it."""
+        if self.dialect < 0x0311:
+            return derive(self.key, *{
+                "sign": (b"SMB2AESCMAC\0", b"SmbSign\0"),
+                "seal": (b"SMB2AESCCM\0", b"ServerIn \0"),
+                "open": (b"SMB2AESCCM\0", b"ServerOut\0")}[what])
+        return derive(self.key, {"sign": b"SMBSigningKey\0",
+                                 "seal": b"SMBC2SCipherKey\0",
+                                 "open": b"SMBS2CCipherKey\0"}[what],
+                      self.preauth)
+
+    def remember(self, data):
+        """A message of the negotiation or the authentication, but for the
+        answer that ends it."""
+        if self.preauth is not None and self.sign_key is None:
+            status, command = struct.unpack_from("<IH", data, 8)
+            answer = struct.unpack_from("<I", data, 16)[0] & 1
+            if command == NEGOTIATE or not answer or status != 0:
+                self.preauth = hashlib.sha512(self.preauth + data).digest()
 
     # sending
 
@@ -136,6 +160,7 @@ class Connection:
 
     def transmit(self, data):
         """Onto the wire, encrypted if wanted."""
+        self.remember(data)
         if self.seal_keys:
             nonce = os.urandom(11)
             tail = nonce + b"\0" * 5 + struct.pack("<IHHQ", len(data), 0, 1,
@@ -181,6 +206,7 @@ class Connection:
                 data[20:31], data[52:] + data[4:20], data[20:52])
         elif self.seal_keys:
             raise AssertionError("an answer in the clear")
+        self.remember(data)
         while data:
             step = struct.unpack_from("<I", data, 20)[0] or len(data)
             self.reply(data[:step])
@@ -229,9 +255,15 @@ class Connection:
     # requests
 
     def negotiate(self):
-        """SMB 3.0.2 with encryption and several channels."""
-        body = struct.pack("<HHHHI16sQH", 36, 1, 1, 0, 0x48, self.guid, 0,
-                           0x0302)
+        """With encryption, several channels, persistent handles."""
+        contexts = self.dialect >= 0x0311
+        body = struct.pack("<HHHHI16sIHHH", 36, 1, 1, 0, 0x58, self.guid,
+                           104 if contexts else 0, 2 * contexts, 0,
+                           self.dialect)
+        if contexts:
+            # SHA-512 with 32 bytes of salt; AES-128-CCM
+            body += struct.pack("<2xHHIHHH32s2xHHIHH", 1, 38, 0, 1, 32, 1,
+                                os.urandom(32), 2, 4, 0, 1, 1)
         assert self.call(NEGOTIATE, 0, body).status == 0
 
     def setup_session(self, user, password, previous=0, bind=False):
@@ -254,7 +286,7 @@ class Connection:
         self.checking = True
         if self.sign_key is None or bind:
             self.key = client.session_key()[:16]
-            self.sign_key = derive(self.key, b"SMB2AESCMAC\0", b"SmbSign\0")
+            self.sign_key = self.derive_key("sign")
 
     def tree(self, share):
         """The tree id of a share."""
@@ -293,11 +325,26 @@ def create_body(name, disposition=3, access=0x1F01FF, oplock=OPLOCK_NONE,
                        len(context)) + space + context
 
 
+def create_context(name, data):
+    """A CREATE's only context."""
+    return struct.pack("<IHHHHI4s4x", 0, 16, 4, 0, 24, len(data), name) + data
+
+
 def lease_context(key, state):
     """RqLs; state 1 read, 2 handle, 4 write; with oplock=OPLOCK_LEASE."""
-    data = struct.pack("<16sIIQ", key, state, 0, 0)
-    return struct.pack("<IHHHHI4s4x", 0, 16, 4, 0, 24, len(data),
-                       b"RqLs") + data
+    return create_context(b"RqLs", struct.pack("<16sIIQ", key, state, 0, 0))
+
+
+def persistent_context(create_guid, timeout=0):
+    """DH2Q for a persistent handle; milliseconds, 0 leaves it to the server."""
+    return create_context(b"DH2Q", struct.pack("<II8x16s", timeout, 2,
+                                               create_guid))
+
+
+def reconnect_context(handle, create_guid):
+    """DH2C for a persistent handle."""
+    return create_context(b"DH2C", struct.pack("<16s16sI", handle, create_guid,
+                                               2))
 
 
 def lease_break_body(key, state):
@@ -318,15 +365,27 @@ def file_id(reply):
     return reply.body[64:80]
 
 
+def create_contexts(reply):
+    """{name: data} of a CREATE's answer."""
+    offset, size = struct.unpack_from("<II", reply.body, 80)
+    data, found = reply.body[offset - 64:offset - 64 + size], {}
+    while data:
+        step, name, name_size, _, start, length = struct.unpack_from(
+            "<IHHHHI", data)
+        found[data[name:name + name_size]] = data[start:start + length]
+        data = data[step:] if step else b""
+    return found
+
+
 def close_body(handle):
     """CLOSE"""
     return struct.pack("<HHI16s", 24, 0, 0, handle)
 
 
-def write_body(handle, offset, data):
-    """WRITE"""
+def write_body(handle, offset, data, flags=0):
+    """WRITE; flags 1 is write-through"""
     return struct.pack("<HHIQ16sIIHHI", 49, 112, len(data), offset, handle, 0,
-                       0, 0, 0, 0) + data
+                       0, 0, 0, flags) + data
 
 
 def read_body(handle, offset, size):
@@ -346,9 +405,11 @@ def flush_body(handle):
     return struct.pack("<HHI16s", 24, 0, 0, handle)
 
 
-def lock_body(handle, offset, size, flags):
-    """LOCK with one element; flags 2 exclusive, 4 unlock, 0x12 fails now."""
-    return struct.pack("<HHI16sQQII", 48, 1, 0, handle, offset, size, flags, 0)
+def lock_body(handle, offset, size, flags, sequence=0):
+    """LOCK with one element; flags 2 exclusive, 4 unlock, 0x12 fails now;
+    sequence is a bucket's number * 16 + the number of the request in it."""
+    return struct.pack("<HHI16sQQII", 48, 1, sequence, handle, offset, size,
+                       flags, 0)
 
 
 def break_body(handle, level):
@@ -379,8 +440,24 @@ def notify_body(handle):
 
 def ioctl_body(handle):
     """FSCTL_QUERY_ALLOCATED_RANGES over the first MiB"""
-    return struct.pack("<HHI16sIIIIIIII", 57, 0, 0x940CF, handle, 120, 16, 0,
-                       0, 0, 4096, 1, 0) + struct.pack("<QQ", 0, 1 << 20)
+    return fsctl_body(handle, 0x940CF, struct.pack("<QQ", 0, 1 << 20))
+
+
+def fsctl_body(handle, code, data=b"", space=4096):
+    """IOCTL with an FSCTL"""
+    return struct.pack("<HHI16sIIIIIIII", 57, 0, code, handle, 120, len(data),
+                       0, 0, 0, space, 1, 0) + data
+
+
+def fsctl_data(reply):
+    """Of an IOCTL's answer."""
+    offset, size = struct.unpack_from("<II", reply.body, 32)
+    return reply.body[offset - 64:offset - 64 + size]
+
+
+def set_size_body(handle, size):
+    """SET_INFO FileEndOfFileInformation"""
+    return struct.pack("<HBBIHHI16sQ", 33, 1, 20, 8, 96, 0, 0, handle, size)
 
 
 def simple_body():

@@ -42,6 +42,12 @@ struct conformance {
 	 */
 	int (*sweep)(void *private_data, unsigned *removed);
 
+	/*
+	 * Where the volume is mounted, to make very many files there; NULL:
+	 * the backend makes them.
+	 */
+	const char *path;
+
 	/* cred is looked at: the operations run as the user it names */
 	bool identity;
 	/* one backend may be used by several threads at the same time */

@@ -2,6 +2,7 @@
 /* Listings, small and of 100,000 entries that come and go. */
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +12,7 @@
 #define NUM_FILES 100000
 /* one in this many comes or goes during the listing */
 #define ONE_IN 10
+#define CHANGES 6 /* in each step */
 
 static void make(struct conf *t, struct csv_file *d, const char *name)
 {
@@ -411,12 +413,20 @@ static void name_of(char *name, size_t size, const char *kind, unsigned nr)
 
 static void big_fill(struct big *g)
 {
+	const char *path = g->t->c->path;
+	char file[PATH_MAX + 128];
 	char name[32];
 	unsigned i;
 
 	for (i = 0; i < NUM_FILES; i++) {
 		name_of(name, sizeof(name), i % ONE_IN ? "stay" : "goes", i);
-		make(g->t, g->d, name);
+		if (path == NULL) {
+			make(g->t, g->d, name);
+			continue;
+		}
+		snprintf(file, sizeof(file), "%s/%s/big/%s", path,
+			 g->t->dir_name, name);
+		ok(mknod(file, S_IFREG | 0644, 0));
 	}
 }
 
@@ -457,7 +467,7 @@ static void big_change(struct big *g)
 	char name[32];
 	unsigned i, nr;
 
-	for (i = 0; i < 40 && g->removed < NUM_FILES / ONE_IN; i++) {
+	for (i = 0; i < CHANGES && g->removed < NUM_FILES / ONE_IN; i++) {
 		/* 7919 is prime to the number of them */
 		nr = g->removed++ * 7919 % (NUM_FILES / ONE_IN) * ONE_IN;
 		name_of(name, sizeof(name), "goes", nr);

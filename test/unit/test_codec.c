@@ -28,7 +28,7 @@ static struct csv_header some_header(void)
 		.credits = 7,
 		.volume = 0x1234,
 		.cred = 0x89abcdef,
-		.reserved = 0x0102030405060708,
+		.token = 0x0102030405060708,
 	};
 
 	return h;
@@ -202,7 +202,6 @@ static void fill(const char *name, union any *a)
 		a->setcred_req.groups = groups;
 	} else if (strcmp(name, "open_req") == 0) {
 		a->open_req.name = b;
-		a->open_req.token = UINT64_MAX;
 	} else if (strcmp(name, "open_rep") == 0) {
 		a->open_rep.fh = fh;
 		a->open_rep.st.size = INT64_MAX;

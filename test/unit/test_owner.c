@@ -8,8 +8,12 @@
 #include <cmocka.h>
 #include "lib/util/dlinklist.h"
 #include "ctdb/include/ctdb_protocol.h"
+#include "csvd/fence_owner.h"
+#include "csvd/fence_test.h"
+#include "csvd/guard.h"
 #include "csvd/members.h"
 #include "csvd/owner.h"
+#include "csvd/quorum.h"
 
 #define ME 1
 
@@ -162,6 +166,119 @@ static void half_is_no_majority(void **state)
 	assert_false(csvd_members_majority(&bed->csvd));
 }
 
+static void records_are_the_majoritys(void **state)
+{
+	struct bed *bed = *state;
+	size_t i;
+
+	assert_false(csvd_quorum_in_view(&bed->csvd)); /* no recovery yet */
+	for (i = 0; i < ARRAY_SIZE(bed->members); i++) {
+		bed->members[i].recovered = true;
+	}
+	assert_true(csvd_quorum_in_view(&bed->csvd));
+	/* one is gone, the recovery without it has not been */
+	bed->members[0].flags = NODE_FLAGS_DISCONNECTED;
+	assert_false(csvd_quorum_in_view(&bed->csvd));
+	bed->members[0].recovered = false;
+	assert_true(csvd_quorum_in_view(&bed->csvd));
+	/* it is back, and has no part in the databases yet */
+	bed->members[0].flags = 0;
+	assert_false(csvd_quorum_in_view(&bed->csvd));
+	bed->members[0].settled = true; /* in no map, but recovered */
+	assert_true(csvd_quorum_in_view(&bed->csvd));
+	/* half of the nodes, of which none is known to lead */
+	bed->members[0].flags = NODE_FLAGS_DISCONNECTED;
+	bed->members[2].flags = NODE_FLAGS_BANNED;
+	bed->members[2].recovered = false;
+	assert_false(csvd_quorum_in_view(&bed->csvd));
+}
+
+static void tells(struct bed *bed,
+		  uint32_t pnn,
+		  struct csv_node_fence *fence,
+		  enum csv_fence_state state)
+{
+	*fence = (struct csv_node_fence){
+		.volume = csvd_bytes("vol1"), .epoch = 5, .state = state};
+	bed->info[pnn].num_fences = 1;
+	bed->info[pnn].fences = fence;
+}
+
+static void one_node_fences(void **state)
+{
+	struct bed *bed = *state;
+	struct csv_node_fence fences[4];
+
+	bed->rec.clean = false;
+	bed->rec.owner = 3;
+	bed->rec.epoch = 5;
+	bed->members[3].flags = NODE_FLAGS_DISCONNECTED;
+	assert_int_equal(csvd_fence_rival(&bed->v), CSVD_NO_NODE);
+	/* of two that want to, the one with the lower number */
+	tells(bed, 2, &fences[2], CSV_FENCE_WANTS);
+	assert_int_equal(csvd_fence_rival(&bed->v), CSVD_NO_NODE);
+	tells(bed, 0, &fences[0], CSV_FENCE_WANTS);
+	assert_int_equal(csvd_fence_rival(&bed->v), 0);
+	/* who has begun is waited for, as long as it lives and speaks */
+	bed->info[0].num_fences = 0;
+	fences[2].state = CSV_FENCE_RUNS;
+	assert_int_equal(csvd_fence_rival(&bed->v), 2);
+	bed->members[2].heard = guard_now() - 60000;
+	assert_int_equal(csvd_fence_rival(&bed->v), CSVD_NO_NODE);
+	bed->members[2].heard = guard_now();
+	assert_int_equal(csvd_fence_rival(&bed->v), 2);
+	bed->members[2].flags = NODE_FLAGS_DISCONNECTED;
+	assert_int_equal(csvd_fence_rival(&bed->v), CSVD_NO_NODE);
+	/* another ownership, another volume */
+	bed->members[2].flags = 0;
+	fences[2].epoch = 4;
+	assert_int_equal(csvd_fence_rival(&bed->v), CSVD_NO_NODE);
+	fences[2].epoch = 5;
+	fences[2].volume = csvd_bytes("vol11");
+	assert_int_equal(csvd_fence_rival(&bed->v), CSVD_NO_NODE);
+}
+
+static void who_was_fenced_is_not_fenced_again(void **state)
+{
+	struct bed *bed = *state;
+	struct csv_node_fence fence;
+
+	bed->rec.clean = false;
+	bed->rec.owner = 3;
+	bed->rec.epoch = 5;
+	tells(bed, 2, &fence, CSV_FENCE_RUNS);
+	assert_false(csvd_fence_told(&bed->v));
+	assert_int_equal(csvd_fence_doing(&bed->v), 0);
+	fence.epoch = 4;
+	fence.state = CSV_FENCE_DONE;
+	assert_false(csvd_fence_told(&bed->v));
+	fence.epoch = 5;
+	assert_true(csvd_fence_told(&bed->v));
+	assert_int_equal(bed->v.proven_epoch, 5);
+	/* and says so itself */
+	assert_int_equal(csvd_fence_doing(&bed->v), CSV_FENCE_DONE);
+	bed->rec.clean = true;
+	assert_int_equal(csvd_fence_doing(&bed->v), 0);
+}
+
+static void an_owner_is_not_fenced_for_a_test(void **state)
+{
+	struct bed *bed = *state;
+
+	DLIST_ADD(bed->csvd.volumes, &bed->v);
+	assert_null(csvd_fence_test_refused(bed, &bed->csvd, 2));
+	assert_non_null(csvd_fence_test_refused(bed, &bed->csvd, ME));
+	bed->rec.target = 2; /* is about to */
+	assert_non_null(csvd_fence_test_refused(bed, &bed->csvd, 2));
+	bed->rec.owner = 2;
+	bed->rec.clean = false;
+	bed->rec.target = CSVD_NO_NODE;
+	assert_non_null(csvd_fence_test_refused(bed, &bed->csvd, 2));
+	assert_null(csvd_fence_test_refused(bed, &bed->csvd, 3));
+	bed->v.rec = NULL; /* damaged: who knows */
+	assert_non_null(csvd_fence_test_refused(bed, &bed->csvd, 3));
+}
+
 static void only_the_owner_moves_and_only_to_the_living(void **state)
 {
 	struct bed *bed = *state;
@@ -201,6 +318,10 @@ int main(void)
 		T(a_start_waits_for_the_preferred),
 		T(inactive_is_dead_and_unknown_too),
 		T(half_is_no_majority),
+		T(records_are_the_majoritys),
+		T(one_node_fences),
+		T(who_was_fenced_is_not_fenced_again),
+		T(an_owner_is_not_fenced_for_a_test),
 		T(only_the_owner_moves_and_only_to_the_living),
 		T(no_confirmation_for_the_living),
 	};

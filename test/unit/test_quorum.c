@@ -44,8 +44,10 @@ static void a_message_survives_the_wire(void **state)
 				    .connected = true,
 				    .age_ms = 5,
 				    .left_ms = 6};
+	m.number = UINT64_MAX - 1;
 	quorum_message_push(&m, buf);
 	assert_int_equal(quorum_message_pull(buf, &back), 0);
+	assert_true(back.number == m.number);
 	assert_int_equal(back.type, m.type);
 	assert_int_equal(back.target, m.target);
 	assert_int_equal(back.serial, m.serial);
@@ -480,6 +482,37 @@ static void a_slot_survives_the_disk(void **state)
 	assert_memory_equal(uuid, other, sizeof(uuid));
 }
 
+static void a_note_survives_the_disk(void **state)
+{
+	uint8_t uuid[QUORUM_SLOT_UUID] = "0123456789abcde", other[16] = "x";
+	uint8_t block[QUORUM_SLOT_BLOCK];
+	struct quorum_slot slot = {.taken = true, .node = 3}, back;
+	size_t i;
+
+	quorum_slot_push(&slot, uuid, block);
+	/* as it was before there were notes */
+	assert_int_equal(quorum_note_pull(block, 3, uuid), 0);
+	quorum_note_push(UINT64_MAX - 1, 3, uuid, block);
+	assert_true(quorum_note_pull(block, 3, uuid) == UINT64_MAX - 1);
+	assert_int_equal(quorum_slot_pull(block, uuid, &back), 0);
+	/* another node's, another cluster's */
+	assert_true(quorum_note_pull(block, 2, uuid) == QUORUM_NOTE_BROKEN);
+	assert_true(quorum_note_pull(block, 3, other) == QUORUM_NOTE_BROKEN);
+	for (i = 512; i < 1024; i++) {
+		block[i] ^= 0x10;
+		assert_true(quorum_note_pull(block, 3, uuid) ==
+			    QUORUM_NOTE_BROKEN);
+		assert_int_equal(quorum_slot_pull(block, uuid, &back), 0);
+		block[i] ^= 0x10;
+	}
+	/* a slot that is broken leaves the note */
+	block[40] ^= 1;
+	assert_int_equal(quorum_slot_pull(block, uuid, &back), EILSEQ);
+	assert_true(quorum_note_pull(block, 3, uuid) == UINT64_MAX - 1);
+	quorum_note_push(0, 3, uuid, block);
+	assert_int_equal(quorum_note_pull(block, 3, uuid), 0);
+}
+
 static void see(struct quorum_slots *s, unsigned i, uint64_t when,
 		const struct quorum_slot *slot)
 {
@@ -671,6 +704,7 @@ int main(void)
 		cmocka_unit_test(the_lower_number_goes_first),
 		cmocka_unit_test(never_two_holders),
 		cmocka_unit_test(a_slot_survives_the_disk),
+		cmocka_unit_test(a_note_survives_the_disk),
 		cmocka_unit_test(a_slot_is_free_when_left_or_silent),
 		cmocka_unit_test(a_disk_has_one_holder),
 	};

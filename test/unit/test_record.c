@@ -30,6 +30,10 @@ static int setup(void **state)
 			       DBWRAP_LOCK_ORDER_1,
 			       DBWRAP_FLAG_NONE);
 	csvd->node = 1;
+	csvd->num_nodes = 1;
+	csvd->members = talloc_zero(csvd, struct csvd_member);
+	csvd->members->pnn = 1;
+	csvd->members->recovered = true;
 	csvd->incarnation = 77;
 	*state = csvd;
 	return csvd->db != NULL ? 0 : -1;
@@ -262,6 +266,46 @@ static void only_the_record_that_was_judged_is_changed(void **state)
 	assert_int_equal(csvd_record_change(csvd, "vol1", old, &rec), EAGAIN);
 }
 
+/* Or dbwrap would make nothing of the second commit of an ownership. */
+static void no_write_is_the_same_again(void **state)
+{
+	struct csvd_context *csvd = *state;
+	struct csv_owner_record *rec = NULL;
+	DATA_BLOB before, after;
+	unsigned i;
+
+	assert_int_equal(add(csvd, "vol1"), 0);
+	assert_int_equal(take(csvd, 1), 0);
+	for (i = 0; i < 1000; i++) {
+		before = fetch(csvd);
+		rec = owner(csvd);
+		assert_int_equal(csvd_record_change(csvd, "vol1", rec, rec),
+				 0);
+		after = fetch(csvd);
+		assert_int_not_equal(data_blob_cmp(&before, &after), 0);
+	}
+	/* nor when the clock goes back */
+	rec = owner(csvd);
+	rec->changed = INT64_MAX / 2;
+	assert_int_equal(csvd_record_change(csvd, "vol1", rec, rec), 0);
+	assert_true(owner(csvd)->changed == (uint64_t)INT64_MAX / 2 + 1);
+}
+
+static void a_minority_writes_none(void **state)
+{
+	struct csvd_context *csvd = *state;
+
+	assert_int_equal(add(csvd, "vol1"), 0);
+	csvd->num_nodes = 3;
+	assert_int_equal(take(csvd, 1), EHOSTDOWN);
+	assert_int_equal(owner(csvd)->epoch, 0);
+	csvd->num_nodes = 1;
+	assert_int_equal(take(csvd, 1), 0);
+	csvd->num_nodes = 3;
+	assert_int_equal(release(csvd), EHOSTDOWN);
+	assert_false(owner(csvd)->clean);
+}
+
 static void an_epoch_grows_by_one_or_stays(void **state)
 {
 	static const int64_t refused[] = {-2, -1, 2, 3, INT32_MAX};
@@ -285,6 +329,53 @@ static void an_epoch_grows_by_one_or_stays(void **state)
 				 EINVAL);
 	}
 	assert_int_equal(owner(csvd)->epoch, 5);
+}
+
+static void sequence(struct csvd_context *csvd, uint64_t n)
+{
+	NTSTATUS status;
+
+	status = dbwrap_store_bystring(csvd->db,
+				       "__db_sequence_number__",
+				       make_tdb_data((uint8_t *)&n, sizeof(n)),
+				       TDB_REPLACE);
+	assert_true(NT_STATUS_IS_OK(status));
+}
+
+/* The volume knows of a later owner than a database put back from a copy. */
+static void what_the_volume_remembers_is_overtaken(void **state)
+{
+	struct csvd_context *csvd = *state;
+	struct csv_owner_record *rec = NULL;
+	uint64_t seen = 0;
+
+	assert_int_equal(csvd_record_sequence(csvd, &seen), 0);
+	assert_int_equal(seen, 0);
+	sequence(csvd, 100);
+	assert_int_equal(csvd_record_sequence(csvd, &seen), 0);
+	assert_int_equal(seen, 100);
+	assert_int_equal(add(csvd, "vol1"), 0);
+	assert_int_equal(take(csvd, 1), 0);
+	rec = owner(csvd);
+	assert_int_equal(csvd_record_overtake(csvd, "vol1", rec, 40, 99), 0);
+	assert_int_equal(owner(csvd)->epoch, 41);
+	assert_int_equal(owner(csvd)->owner, 1);
+	assert_false(owner(csvd)->clean);
+	/* only the database was older, or only the epoch */
+	rec = owner(csvd);
+	assert_int_equal(csvd_record_overtake(csvd, "vol1", rec, 7, 99), 0);
+	assert_int_equal(owner(csvd)->epoch, 42);
+	/* it does not get as new as it must */
+	rec = owner(csvd);
+	assert_int_equal(csvd_record_overtake(csvd, "vol1", rec, 7, 100),
+			 EAGAIN);
+	/* not what was judged */
+	assert_int_equal(csvd_record_overtake(csvd, "vol1", rec, 90, 99),
+			 EAGAIN);
+	assert_int_equal(owner(csvd)->epoch, 43);
+	csvd->num_nodes = 3;
+	assert_int_equal(csvd_record_overtake(csvd, "vol1", owner(csvd), 90, 9),
+			 EHOSTDOWN);
 }
 
 static void a_name_that_comes_again_keeps_its_epoch(void **state)
@@ -314,7 +405,10 @@ int main(void)
 		T(damaged_lengths_are_refused),
 		T(a_damaged_record_is_not_changed),
 		T(only_the_record_that_was_judged_is_changed),
+		T(no_write_is_the_same_again),
+		T(a_minority_writes_none),
 		T(an_epoch_grows_by_one_or_stays),
+		T(what_the_volume_remembers_is_overtaken),
 		T(a_name_that_comes_again_keeps_its_epoch),
 	};
 	TALLOC_CTX *frame = talloc_stackframe();

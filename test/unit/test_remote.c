@@ -74,6 +74,8 @@ static int suite(struct volume *v, const char *name, bool plain)
 		.create = create,
 		.move = move_owner,
 		.sweep = sweep,
+		/* csvd flushes each */
+		.path = v->fs.mnt,
 		.identity = geteuid() == 0,
 		.private_data = v,
 	};

@@ -3,9 +3,11 @@
 import os
 import pathlib
 import re
-import subprocess
+import tempfile
 
 import pytest
+
+from beside import program
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get('SOFS_BUILD', TOP / 'build'))
@@ -18,17 +20,19 @@ def names():
                   if re.search(r'^(int )?main\s*\(', path.read_text(), re.M))
 
 
-@pytest.mark.parametrize('name', names())
-def test_unit(name, tmp_path):
+def run(name):
     env = dict(os.environ, LC_ALL='C',
                ASAN_OPTIONS='detect_leaks=1:abort_on_error=0',
                UBSAN_OPTIONS='print_stacktrace=1')
-    ran = subprocess.run([str(BUILD / 'test/unit' / name)], cwd=tmp_path,
-                         env=env, stdout=subprocess.PIPE,
-                         stderr=subprocess.STDOUT, timeout=SECONDS,
-                         check=False)
-    text = ran.stdout.decode(errors='replace')
-    print(text)
-    assert ran.returncode == 0, f'{name} ended with {ran.returncode}'
-    assert re.search(r'PASSED +\] [1-9][0-9]* test', text), \
+    with tempfile.TemporaryDirectory() as work:
+        return program([BUILD / 'test/unit' / name], SECONDS, cwd=work,
+                       env=env)
+
+
+@pytest.mark.parametrize('name', names())
+@pytest.mark.beside(run=run)
+def test_unit(name, beside):
+    print(beside.stdout)
+    assert beside.returncode == 0, f'{name} ended with {beside.returncode}'
+    assert re.search(r'PASSED +\] [1-9][0-9]* test', beside.stdout), \
         f'{name} ran no test'

@@ -27,6 +27,7 @@ struct fixture {
 	struct csv_volume *vol;
 	uint64_t epoch;
 	unsigned drained;
+	unsigned replayed;
 	unsigned states[CSV_NUM_STATES];
 };
 
@@ -121,6 +122,14 @@ static void fixture_drained(struct csv_volume *vol, void *private_data)
 	f->drained += 1;
 }
 
+static void fixture_replayed(struct csv_volume *vol, void *private_data)
+{
+	struct fixture *f = private_data;
+
+	(void)vol;
+	f->replayed += 1;
+}
+
 static int setup(void **state)
 {
 	struct csv_volume_params params = {};
@@ -145,6 +154,7 @@ static int setup(void **state)
 		.wait_limit_s = 1,
 		.state_fn = fixture_state,
 		.drained_fn = fixture_drained,
+		.replayed_fn = fixture_replayed,
 		.private_data = f,
 		.wake_fd = -1,
 	};
@@ -325,6 +335,34 @@ static void test_stable_write_survives_a_power_cut(void **state)
 	read_is(h, "on the disk", 0);
 	write_ok(h, " again", 11);
 	read_is(h, "on the disk again", 0);
+}
+
+/* The owner is here now, and others may still replay. */
+static void test_grace_lasts_until_ready(void **state)
+{
+	struct fixture *f = *state;
+	struct csv_target t = {
+		.access = CSV_ACCESS_DIRECT,
+		.grace = true,
+	};
+	struct csv_handle *h = open_ok(
+		f, "a", CSV_O_READ | CSV_O_WRITE | CSV_O_CREAT, 0644);
+	unsigned replayed = f->replayed;
+
+	write_ok(h, "x", 0);
+	fixture_event(f, CSV_EVENT_LOST);
+	t.epoch = ++f->epoch;
+	t.rootfd = open(f->mnt, O_RDONLY | O_DIRECTORY);
+	assert_int_equal(csv_volume_event(f->vol, CSV_EVENT_TARGET, &t), 0);
+	close(t.rootfd);
+	/* nothing to repeat: said at once */
+	assert_int_equal(f->replayed, replayed + 1);
+	assert_int_equal(csv_volume_state(f->vol), CSV_STATE_SET_DOWN_LEVEL);
+	assert_int_equal(csv_volume_wait(f->vol, 50), ETIMEDOUT);
+	fixture_event(f, CSV_EVENT_READY);
+	assert_int_equal(csv_volume_state(f->vol), CSV_STATE_ACTIVE);
+	assert_int_equal(f->replayed, replayed + 1);
+	read_is(h, "x", 0);
 }
 
 /* Of what was acknowledged the last write counts. */
@@ -591,6 +629,7 @@ int main(void)
 		T(test_creation_is_not_repeated),
 		T(test_deleted_file_lives_until_closed),
 		T(test_stable_write_survives_a_power_cut),
+		T(test_grace_lasts_until_ready),
 		T(test_unstable_writes_survive_a_power_cut),
 		T(test_stable_names_survive_a_power_cut),
 		T(test_dead_file_system_is_no_eio),

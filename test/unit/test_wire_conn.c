@@ -784,31 +784,131 @@ static void answers_are_remembered(void **state)
 	assert_int_equal(do_unlink(f->b, false), ENOENT);
 }
 
-/* The owner is new and remembers nothing: the traces decide. */
-static void traces_decide(void **state)
+static void next_owner(struct fixture *f, uint64_t epoch)
+{
+	TALLOC_FREE(f->b);
+	assert_int_equal(csv_serve_stop(f->bed.serve, "vol", 5000), 0);
+	assert_int_equal(csv_serve_start(f->bed.serve, "vol", f->rootfd,
+					 epoch),
+			 0);
+	assert_int_equal(wirebed_remote(&f->bed, f, f->ev, epoch, &f->b), 0);
+}
+
+/* The owner is new: what the former one recorded decides, nothing else. */
+static void records_decide(void **state)
 {
 	struct fixture *f = *state;
 	unsigned i;
 
 	touch(f, "gone");
 	touch(f, "from");
-	for (i = 0; i < ARRAY_SIZE(replay_cases); i++) {
-		assert_int_equal(replay_cases[i].run(f->b, false), 0);
-	}
 	TALLOC_FREE(f->f);
-	TALLOC_FREE(f->b);
-	assert_int_equal(csv_serve_stop(f->bed.serve, "vol", 5000), 0);
-	assert_int_equal(csv_serve_start(f->bed.serve, "vol", f->rootfd, 2),
-			 0);
-	assert_int_equal(wirebed_remote(&f->bed, f, f->ev, 2, &f->b), 0);
 	for (i = 0; i < ARRAY_SIZE(replay_cases); i++) {
+		f->b->token = 1000 + i;
+		assert_int_equal(replay_cases[i].run(f->b, false), 0);
+		next_owner(f, 2 + i);
 		f->b->token = 1000 + i;
 		assert_int_equal(replay_cases[i].run(f->b, true), 0);
 	}
-	/* a directory with something in it is not the one just made */
-	assert_int_equal(mkdirat(f->rootfd, "d/sub", 0755), 0);
+	/* it never got here before, however new the directory is */
 	f->b->token = 2000;
 	assert_int_equal(do_mkdir(f->b, true), EEXIST);
+}
+
+/* What an owner has served is known when it is the owner no more. */
+static void counters_outlive_an_ownership(void **state)
+{
+	struct fixture *f = *state;
+	struct csv_serve_counters c;
+	char data[300] = {};
+	unsigned epoch;
+	size_t n;
+
+	for (epoch = 2; epoch < 4; epoch++) {
+		assert_int_equal(
+			f->b->ops->pwrite(f->f, data, sizeof(data), 0, 0, &n),
+			0);
+		TALLOC_FREE(f->f);
+		TALLOC_FREE(f->b);
+		assert_int_equal(csv_serve_stop(f->bed.serve, "vol", 5000),
+				 0);
+		assert_int_equal(
+			csv_serve_counters(f->bed.serve, "vol", &c), 0);
+		assert_int_equal(c.write_bytes, (epoch - 1) * sizeof(data));
+		assert_int_equal(c.handles, 0);
+		assert_int_equal(csv_serve_start(f->bed.serve,
+						 "vol",
+						 f->rootfd,
+						 epoch),
+				 0);
+		assert_int_equal(
+			wirebed_remote(&f->bed, f, f->ev, epoch, &f->b), 0);
+		assert_int_equal(open_file(f), 0);
+	}
+	assert_int_equal(csv_serve_counters(f->bed.serve, "other", &c),
+			 ENOENT);
+}
+
+/* When something waits for it, grace ends. */
+static void *end_grace(void *private_data)
+{
+	struct csv_serve *serve = private_data;
+	struct csv_serve_counters c = {};
+	struct timespec pause = { .tv_nsec = 1000000 };
+
+	while (c.waited == 0) {
+		nanosleep(&pause, NULL);
+		assert_int_equal(csv_serve_counters(serve, "vol", &c), 0);
+	}
+	assert_int_equal(csv_serve_open(serve, "vol"), 0);
+	return NULL;
+}
+
+/* While the owner waits for replays, nothing else is done. */
+static void grace_lets_replays_pass(void **state)
+{
+	struct fixture *f = *state;
+	struct csv_serve_counters c = {};
+	pthread_t thread;
+
+	TALLOC_FREE(f->f);
+	TALLOC_FREE(f->b);
+	assert_int_equal(csv_serve_stop(f->bed.serve, "vol", 5000), 0);
+	assert_int_equal(csv_serve_start_grace(f->bed.serve, "vol", f->rootfd,
+					       2, 600000),
+			 0);
+	assert_int_equal(wirebed_remote(&f->bed, f, f->ev, 2, &f->b), 0);
+	f->b->token = 5;
+	assert_int_equal(do_mkdir(f->b, true), 0);
+	assert_int_equal(pthread_create(&thread, NULL, end_grace,
+					f->bed.serve),
+			 0);
+	f->b->token = 6;
+	assert_int_equal(do_unlink(f->b, false), ENOENT);
+	pthread_join(thread, NULL);
+	assert_int_equal(csv_serve_counters(f->bed.serve, "vol", &c), 0);
+	assert_int_equal(c.waited, 1);
+	assert_int_equal(do_unlink(f->b, false), ENOENT);
+	assert_int_equal(csv_serve_counters(f->bed.serve, "vol", &c), 0);
+	assert_int_equal(c.waited, 1);
+}
+
+/* Who never reports is not waited for, nor is the end of serving. */
+static void grace_ends(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t began;
+
+	TALLOC_FREE(f->f);
+	TALLOC_FREE(f->b);
+	assert_int_equal(csv_serve_stop(f->bed.serve, "vol", 5000), 0);
+	assert_int_equal(csv_serve_start_grace(f->bed.serve, "vol", f->rootfd,
+					       2, 300),
+			 0);
+	began = now_ms();
+	assert_int_equal(wirebed_remote(&f->bed, f, f->ev, 2, &f->b), 0);
+	assert_int_equal(do_unlink(f->b, false), ENOENT);
+	assert_in_range(now_ms() - began, 200, 5000);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -826,11 +926,14 @@ int main(void)
 		TEST(slow_disk_is_not_silence),
 		TEST(cancelled_reads_touch_nothing),
 		TEST(credits_hold),
+		TEST(counters_outlive_an_ownership),
 		TEST(sync_defers_callbacks),
 		TEST(other_event_context),
 		TEST(stop_drains),
 		TEST(answers_are_remembered),
-		TEST(traces_decide),
+		TEST(records_decide),
+		TEST(grace_lets_replays_pass),
+		TEST(grace_ends),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -47,20 +47,11 @@ static void serve(struct world *w)
 static void target(struct world *w, struct csv_volume *vol, bool direct)
 {
 	char identity[CSV_PSK_IDENTITY_MAX] = "";
-	struct csv_target t = {
-		.access = direct ? CSV_ACCESS_DIRECT : CSV_ACCESS_REDIRECTED,
-		.epoch = w->epoch,
-		.owner = BED_SERVER,
-		.rootfd = -1,
-		.address = "127.0.0.1",
-		.port = w->bed.port,
-		.local_node = BED_CLIENT,
-		.psk_identity = identity,
-		.plain = w->bed.plain,
-	};
+	struct csv_target t;
 
-	wirebed_key(&w->bed, t.psk, identity);
+	wirebed_target(&w->bed, w->epoch, identity, &t);
 	if (direct) {
+		t.access = CSV_ACCESS_DIRECT;
 		t.rootfd = open(w->fs.mnt, O_RDONLY | O_DIRECTORY);
 	}
 	assert_int_equal(csv_volume_event(vol, CSV_EVENT_TARGET, &t), 0);

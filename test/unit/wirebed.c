@@ -136,6 +136,25 @@ void wirebed_key(const struct wirebed *bed, uint8_t *psk, char *identity)
 	}
 }
 
+void wirebed_target(const struct wirebed *bed,
+		    uint64_t epoch,
+		    char identity[CSV_PSK_IDENTITY_MAX],
+		    struct csv_target *t)
+{
+	*t = (struct csv_target){
+		.access = CSV_ACCESS_REDIRECTED,
+		.epoch = epoch,
+		.owner = BED_SERVER,
+		.rootfd = -1,
+		.address = "127.0.0.1",
+		.port = bed->port,
+		.local_node = BED_CLIENT,
+		.psk_identity = identity,
+		.plain = bed->plain,
+	};
+	wirebed_key(bed, t->psk, identity);
+}
+
 int wirebed_remote(struct wirebed *bed,
 		   TALLOC_CTX *mem_ctx,
 		   struct tevent_context *ev,

@@ -8,7 +8,7 @@
 
 #include <sys/types.h>
 #include "csvd/serve.h"
-#include "lib/volume/backend.h"
+#include "lib/volume/volume.h"
 #include "lib/wire/conn.h"
 
 #define BED_CLIENT 1 /* node numbers */
@@ -33,6 +33,12 @@ void wirebed_end_fork(struct wirebed *bed);
 
 /* The key of this pair; identity: CSV_PSK_IDENTITY_MAX bytes. */
 void wirebed_key(const struct wirebed *bed, uint8_t *psk, char *identity);
+
+/* For csv_volume_event(): the volume is redirected to this server. */
+void wirebed_target(const struct wirebed *bed,
+		    uint64_t epoch,
+		    char identity[CSV_PSK_IDENTITY_MAX],
+		    struct csv_target *t);
 
 /* csv_remote_create() with the right parameters. */
 int wirebed_remote(struct wirebed *bed,

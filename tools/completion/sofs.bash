@@ -15,7 +15,8 @@ _sofs()
 	1) words="volume node secret" ;;
 	2)
 		case "${COMP_WORDS[1]}" in
-		volume) words="state list add remove move confirm-fenced" ;;
+		volume) words="state list add remove move confirm-fenced
+				test-fence" ;;
 		node) words="state drain resume" ;;
 		secret) words="rotate" ;;
 		esac
@@ -28,6 +29,7 @@ _sofs()
 				--fence-param --wait-limit"
 			;;
 		"volume move") words="$(_sofs_volumes) --to --wait --timeout" ;;
+		"volume test-fence") words="$(_sofs_volumes) --node --really" ;;
 		"volume state") words="$(_sofs_volumes) --json" ;;
 		"volume remove" | "volume confirm-fenced")
 			words=$(_sofs_volumes)

@@ -26,6 +26,8 @@ class Bed:
     def __init__(self, directory):
         self.dir = pathlib.Path(directory)
         self._keeper = None
+        self.moved = []             # what clients moved (moved.py)
+        self.share_volumes = {}     # which volume a share is on
         self.reload()
 
     def reload(self):
@@ -219,6 +221,14 @@ class Bed:
             found[address] = int(pnn) + 1
         return found
 
+    def node_at(self, address):
+        """The node that clients reach there now; None: nobody knows."""
+        for node in self.nodes:
+            if address in (node.address, node.cluster_address):
+                return node
+        number = address and self.public_ips(self.alive()[0]).get(address)
+        return self.node(number) if number else None
+
     def leader(self):
         """The node that leads the cluster, as the first living one says."""
         number = self.status(self.alive()[0])["leader"]
@@ -286,6 +296,7 @@ class Bed:
                                           for key, value in params.items()])
         node.run("sh", "-c", f"cat >/tmp/share && net conf import /tmp/share "
                  f"'{name}'", data=text)
+        self.share_volumes[name] = params.get("csv:volume")
         self.reload_smbd()
 
     def unshare(self, name, node=None):

@@ -35,6 +35,12 @@ def mounts(bed, volume):
     return found
 
 
+def wait_unmounted(bed, volume, timeout=30):
+    """Wait until no mount namespace has it."""
+    proc.wait_until(f"{volume} is free", lambda: not mounts(bed, volume),
+                    timeout)
+
+
 def assert_mounted_only_on(bed, volume, owner):
     """No mount namespace but the owner's has it; with owner None, none."""
     allowed = {owner.namespace("mnt")} if owner else set()
@@ -76,6 +82,37 @@ def assert_volume(bed, volume, owner):
     """Both of the above."""
     assert_mounted_only_on(bed, volume, owner)
     assert_no_foreign_descriptor(bed, volume, owner)
+
+
+class Panics:
+    """``p = Panics(bed)`` … ``p.check()``: no program of Samba panicked since
+    the last look."""
+
+    LOGS = ("samba.log", "csvd.log", "log.ctdb")
+    # how a child of smbd ends that begins while there is no ctdbd
+    EXPECTED = "reinit_after_fork"
+
+    def __init__(self, bed):
+        self.bed, self._at = bed, {}
+        self.new()
+
+    def new(self):
+        """Lines about panics since the last look."""
+        found = []
+        for node in self.bed.nodes:
+            for name in self.LOGS:
+                text, at = node.log(name), self._at.get((node, name), 0)
+                self._at[node, name] = len(text)
+                found += [f"{node.name} {name}: {line.strip()}"
+                          for line in text[at:].splitlines()
+                          if ("PANIC" in line or "INTERNAL ERROR" in line)
+                          and self.EXPECTED not in line]
+        return found
+
+    def check(self):
+        """AssertionError with what they say."""
+        found = self.new()
+        assert not found, found[:4]
 
 
 class Flushed:

@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 
-from . import net, ns, proc, remains, samba
+from . import moved, net, ns, proc, remains, samba
 from .errors import BedError
 from .node import INIT, read_life, read_ready, write_life
 
@@ -81,6 +81,9 @@ class Client:
                   timeout=60):
         """Run smbclient commands against //host/share."""
         word = samba.USERS[user][1]
-        return self.run("smbclient", "-s", self.dir / "smb.conf",
+        done = self.run("smbclient", "-s", self.dir / "smb.conf",
                         f"//{host}/{share}", "-U", f"{user}%{word}",
                         "-c", commands, check=check, timeout=timeout)
+        self.bed.moved.append(moved.of_smbclient(
+            share, host, commands, done.returncode == 0))
+        return done

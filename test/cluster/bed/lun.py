@@ -29,6 +29,9 @@ FLUSHES, WRITES = 15, 4         # fields of /sys/block/X/stat
 MKFS = {"xfs": ["mkfs.xfs", "-q", "-f"],
         "ext4": ["mkfs.ext4", "-q", "-F"],
         "btrfs": ["mkfs.btrfs", "-q", "-f"]}
+FSCK = {"xfs": ["xfs_repair", "-n", "-f"],
+        "ext4": ["fsck.ext4", "-n", "-f"],
+        "btrfs": ["btrfs", "check", "--readonly"]}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -268,6 +271,15 @@ class Lun:
         """Flushes of all nodes' devices together."""
         return sum(counters(loop)["flushes"]
                    for loop in self.loops().values())
+
+    def fsck(self):
+        """(is it clean, what the checker says); it changes nothing, and
+        nobody may have it mounted."""
+        try:
+            return True, ns.command([*self._enter(), *FSCK[self.fstype],
+                                     str(self.image())])
+        except BedError as err:
+            return False, str(err)
 
     def block(self):
         """Writes and flushes hang from now (store LUNs only)."""

@@ -199,6 +199,22 @@ class Node:
         if self.bed.has_csvd:
             self.start_csvd()
 
+    def restart_ctdbd(self):
+        """What the init system does when ctdbd ended: what it left ends too,
+        then another one is started.  csvd is left alone."""
+        def left():
+            return [p for p in self.pids() if proc.name(p).startswith("ctdb")]
+        for pid in left():
+            proc.send(pid, signal.SIGKILL)
+        proc.wait_until(f"{self.name}: nothing left of ctdbd", lambda:
+                        not left(), 10)
+        # CTDB's script would, but not from a veth (named eth0@if7)
+        for number in range(1, self.bed.config["nodes"] + 1):
+            self.run("ip", "address", "del",
+                     f"{net.public_address(number)}/24", "dev", "eth0",
+                     check=False)
+        self.run("ctdbd")
+
     def stop_daemons(self, timeout=30):
         """``ctdb shutdown``, as an admin stops a node; csvd ends itself or
         is asked to.  start_daemons() is the way back."""

@@ -68,17 +68,22 @@ def is_alive(pid, started):
     return start_time(pid) == started and state(pid) not in (None, "Z", "X")
 
 
-def name(pid):
-    """The process' short name, empty when gone.
+def title(pid):
+    """What the process calls itself, 15 characters, empty when gone.
 
     An smbd that serves a client calls itself smbd[address.
     """
     try:
         with open(f"/proc/{pid}/comm", encoding="utf-8",
                   errors="replace") as handle:
-            return handle.read().rstrip("\n").partition("[")[0]
+            return handle.read().rstrip("\n")
     except (FileNotFoundError, ProcessLookupError):
         return ""
+
+
+def name(pid):
+    """The process' short name, of every smbd the same; empty when gone."""
+    return title(pid).partition("[")[0]
 
 
 def namespace(pid, kind):

@@ -53,11 +53,18 @@ def processes(bed_dir):
     """The bed's processes, launchers and clients: {(host pid, start)}."""
     kinds = ("pid", "net", "mnt")
     here = {proc.namespace(os.getpid(), kind) for kind in kinds}
+    found = [(pid, proc.start_time(pid),
+              {proc.namespace(pid, kind) for kind in kinds})
+             for pid in proc.pids()]
+    # Asked afterwards: a namespace that its first process still holds was the
+    # bed's own all the time; any other may be one that a new bed got since.
     wanted = {life[f"ns_{kind}"] for life in _lives(bed_dir)
               if proc.is_alive(life["pid"], life["start"])
-              for kind in kinds} - here
-    return {(pid, proc.start_time(pid)) for pid in proc.pids()
-            if wanted & {proc.namespace(pid, kind) for kind in kinds}
+              for kind in kinds
+              if proc.namespace(life["pid"], kind) == life[f"ns_{kind}"]
+              } - here
+    return {(pid, start) for pid, start, theirs in found
+            if wanted & theirs
             or (pid != os.getpid() and _is_marked(pid, bed_dir))}
 
 

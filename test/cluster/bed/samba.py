@@ -3,6 +3,7 @@
 
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 
@@ -17,9 +18,10 @@ DEV_PREFIX = "/var/cache/sofs/dev/prefix"
 USERS = {"alice": (2001, "alice-Pass1"), "bob": (2002, "bob-Pass2"),
          "admin": (2003, "admin-Pass3")}
 
-# Fast detection that two busy cores still keep: a silent peer is gone after
-# KeepaliveInterval * (KeepaliveLimit + 1) = 4 s instead of 30 s.
-TUNABLES = {"KeepaliveInterval": 1, "KeepaliveLimit": 3,
+SHIPPED_TUNABLES = REPO / "examples/ctdb.tunables"
+# What a cluster gets, and what makes tests shorter.
+TUNABLES = {**dict(re.findall(r"^(\w+)=(\d+)$", SHIPPED_TUNABLES.read_text(
+                "utf-8"), re.MULTILINE)),
             "ElectionTimeout": 1, "RerecoveryTimeout": 1,
             "MonitorInterval": 5, "RecoveryBanPeriod": 20,
             "TickleUpdateInterval": 5}

@@ -2,8 +2,10 @@
 """What a test or the demo does with a bed: volumes by the admin's tool,
 streams by the client."""
 
+from .connect import Connects
+from .ledger import accounted
 from .running import Running, Stream
 from .session import Session
 from .volume import Volume
 
-__all__ = ["Running", "Session", "Stream", "Volume"]
+__all__ = ["Connects", "Running", "Session", "Stream", "Volume", "accounted"]

@@ -8,7 +8,7 @@ import subprocess
 import threading
 import time
 
-from bed import proc
+from bed import moved, proc
 from bed.errors import BedError
 from bed.samba import USERS
 
@@ -23,6 +23,7 @@ class Running:
                  options=(), ready_s=30):
         addresses = [getattr(node, "address", node) for node in nodes]
         self.client, self.mode, self.report = client, mode, None
+        self._share = share
         self._path = client.dir / f"{mode}-{os.getpid()}-{id(self):x}.json"
         self._argv = ["smb3client", mode, f"//SOFS/{share}/{path}",
                       "--addresses", ",".join(addresses), "--user", user,
@@ -85,9 +86,16 @@ class Running:
         """False once the client gave up."""
         return self._child.poll() is None
 
+    def said(self):
+        """What it printed as errors so far, at most the last 2000
+        characters."""
+        return self._errors.decode(errors="replace")[-2000:]
+
     def kill(self):
         """The client dies at once; no report."""
         if self._child is not None and self._child.poll() is None:
+            self.client.bed.moved.append(
+                moved.Moved(self._share, None, whole=False))
             self._child.kill()
             self._child.wait()
 
@@ -109,6 +117,7 @@ class Running:
                            "report: " + self._errors.decode(errors="replace"))
         self.report = json.loads(self._path.read_text("utf-8"))
         self.report["exit_code"] = self._child.returncode
+        self.client.bed.moved += moved.of_report(self._share, self.report)
         return self.report
 
     def event(self, name):
@@ -135,8 +144,8 @@ class Stream(Running):
     """A paced write stream; gaps are counted for each mark()."""
 
     def __init__(self, client, share, path, nodes, verify_through=None,
-                 interval_ms=10, block=4096, keep=False, **kwargs):
-        options = ["--interval-ms", interval_ms, "--block", block]
+                 interval_ms=10, block=4096, keep=False, more=(), **kwargs):
+        options = ["--interval-ms", interval_ms, "--block", block, *more]
         if verify_through is not None:
             options += ["--verify-addresses",
                         getattr(verify_through, "address", verify_through)]

@@ -7,6 +7,7 @@ import select
 import subprocess
 
 from bed.errors import BedError
+from bed.moved import Moved
 from bed.samba import USERS
 
 SCRIPT = pathlib.Path(__file__).with_name("smb_session.py")
@@ -40,6 +41,8 @@ class Session:
 
     def __init__(self, client, node, share, user="alice"):
         prefix = client.bed.config["prefix"]
+        self._moved, self._asked = Moved(share, node.address), []
+        client.bed.moved.append(self._moved)
         self._name = f"session with {node.name}"
         self._child = client.popen(
             "env", f"PYTHONPATH={prefix}/lib/python3.11/site-packages",
@@ -49,6 +52,7 @@ class Session:
 
     def begin(self, verb, *args):
         """Send a request."""
+        self._asked.append([verb, *args])
         self._child.stdin.write(json.dumps([verb, *args]) + "\n")
 
     def answered(self, timeout=0):
@@ -62,7 +66,17 @@ class Session:
         line = self._child.stdout.readline()
         if not line:
             raise BedError(f"{self._name} ended")
-        return Answer(**json.loads(line))
+        answer = Answer(**json.loads(line))
+        self._count(self._asked.pop(0), answer)
+        return answer
+
+    def _count(self, asked, answer):
+        if answer.status == OK and asked[0] == "read":
+            self._moved.read += len(answer.result) // 2
+        elif answer.status == OK and asked[0] == "write":
+            self._moved.written += len(asked[3]) // 2
+        elif asked[0] in ("read", "write"):
+            self._moved.whole = False
 
     def _do(self, *request):
         self.begin(*request)
@@ -85,10 +99,12 @@ class Session:
         return self._do("close", handle)
 
     def __enter__(self):
+        self._asked.append(["connect"])
         self.end().must()
         return self
 
     def __exit__(self, *_):
+        self._moved.whole = self._moved.whole and not self._asked
         self._child.kill()
         self._child.wait()
         self._child.stdin.close()

@@ -2,11 +2,12 @@
 """A volume of a bed, handled with the admin's tool as an admin does."""
 
 import json
-import pathlib
 import time
 
 from bed import checks, proc
 from bed.errors import BedError
+
+from .ledger import smbd_counters
 
 SHARE = {"vfs objects": "acl_xattr streams_xattr csv",
          "continuous availability": "yes"}
@@ -18,6 +19,7 @@ class Volume:
     def __init__(self, bed, name="vol1"):
         self.bed, self.name = bed, name
         self.path = f"/csv/{name}"
+        self.owners = {}            # by epoch, as far as seen
 
     def sofs(self, *args, node=None, check=True, timeout=60):
         """Run the tool on a node (default: the first that lives)."""
@@ -32,9 +34,18 @@ class Volume:
                 "--preferred", ",".join(map(str, preferred))]
         if fence:
             argv += ["--fence", "fence_bed"]
-        self.sofs(*argv, *options)
+        proc.wait_until(f"{self.name} declared", lambda: self._declare(
+            *argv, *options), 20, 0.1)
         self.wait_active()
         return self
+
+    def _declare(self, *argv):
+        """False while the last owner of that name has not let go of it."""
+        done = self.sofs(*argv, check=False)
+        if done.returncode and "has not let go" in done.stderr:
+            return False
+        assert done.returncode == 0, done.stderr
+        return True
 
     def placed(self):
         """Declared, Active, owned by node1."""
@@ -66,7 +77,14 @@ class Volume:
         volumes = json.loads(out.stdout)["volumes"]
         if len(volumes) != 1:
             raise BedError(f"sofs volume state {self.name}: {out.stdout}")
+        self._note_owner(volumes[0])
         return volumes[0]
+
+    def _note_owner(self, state):
+        owners = self.bed.nodes if state["volume_access"] == "shared" else [
+            n for n in self.bed.nodes if n.pnn == state["owner"]]
+        if owners and state["epoch"] is not None:
+            self.owners.setdefault(state["epoch"], set()).update(owners)
 
     def owner(self, node=None):
         """The node that owns it, None if nobody does, as one node says."""
@@ -119,15 +137,9 @@ class Volume:
         return name
 
     def redirected_bytes(self, node):
-        """Bytes that smbds of a node redirected, from the module's own
-        counters (the smbds write them within a second)."""
-        total = 0
-        for path in pathlib.Path(f"{node.root}/run/csvd/stats").glob(
-                f"*.{self.name}.json"):
-            values = json.loads(path.read_text("utf-8"))
-            total += values["redirected_read_bytes"]
-            total += values["redirected_write_bytes"]
-        return total
+        """Bytes that smbds of a node redirected."""
+        sums = smbd_counters(node, self.name)
+        return sums["redirected_read_bytes"] + sums["redirected_write_bytes"]
 
     def check(self, owner=None):
         """The design's assertions: mounted on the owner only, no smbd
