@@ -145,10 +145,16 @@ static int disk_write(struct third_place *place,
 	return n == QUORUM_SLOT_BLOCK ? 0 : EIO;
 }
 
-static int disk_sync(struct third_place *place)
+static int disk_write_through(struct third_place *place,
+			      unsigned block,
+			      const uint8_t *buf)
 {
 	struct disk_state *d = place->state;
+	int ret = disk_write(place, block, buf);
 
+	if (ret != 0) {
+		return ret;
+	}
 	return fdatasync(d->fd) == 0 ? 0 : errno;
 }
 
@@ -157,7 +163,7 @@ const struct third_place_ops third_disk_ops = {
 	.open = disk_open,
 	.read = disk_read,
 	.write = disk_write,
-	.sync = disk_sync,
+	.write_through = disk_write_through,
 };
 
 const struct third_place_ops third_file_ops = {
@@ -165,5 +171,5 @@ const struct third_place_ops third_file_ops = {
 	.open = file_open,
 	.read = disk_read,
 	.write = disk_write,
-	.sync = disk_sync,
+	.write_through = disk_write_through,
 };

@@ -229,9 +229,12 @@ static int third_write_note(struct third *t, uint64_t number)
 		number = MAX(number, before);
 	}
 	quorum_note_push(number, t->slots.node, t->place->uuid, block);
-	ret = t->place->ops->write(t->place, t->slots.node + 1, block);
-	if (ret == 0 && t->place->ops->sync != NULL) {
-		ret = t->place->ops->sync(t->place);
+	if (t->place->ops->write_through != NULL) {
+		ret = t->place->ops->write_through(t->place,
+						   t->slots.node + 1,
+						   block);
+	} else {
+		ret = t->place->ops->write(t->place, t->slots.node + 1, block);
 	}
 	return third_say(t, "note", ret);
 }

@@ -11,6 +11,8 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 #include "libsmb_internal.h"
+#include "libsmb/proto.h"
+#include "libcli/smb/smb2_constants.h"
 
 struct smb_state {
 	SMBCCTX *ctx;
@@ -221,12 +223,24 @@ static int smb_write(struct third_place *place,
 	return 0;
 }
 
-/* libsmbclient has no name for FLUSH: its file's connection has. */
-static int smb_sync(struct third_place *place)
+/* libsmbclient has no name for it, the connection below has. */
+static int smb_write_through(struct third_place *place,
+			     unsigned block,
+			     const uint8_t *buf)
 {
 	struct smb_state *s = place->state;
-	NTSTATUS status = cli_flush(place, s->file->targetcli, s->file->cli_fd);
+	NTSTATUS status;
 
+	if (block >= QUORUM_AREA_BLOCKS) {
+		return EINVAL;
+	}
+	status = cli_writeall(s->file->targetcli,
+			      s->file->cli_fd,
+			      SMB2_WRITEFLAG_WRITE_THROUGH,
+			      buf,
+			      (off_t)block * QUORUM_SLOT_BLOCK,
+			      QUORUM_SLOT_BLOCK,
+			      NULL);
 	if (!NT_STATUS_IS_OK(status)) {
 		return smb_failed(map_errno_from_nt_status(status));
 	}
@@ -238,5 +252,5 @@ const struct third_place_ops third_smb_ops = {
 	.open = smb_open,
 	.read = smb_read,
 	.write = smb_write,
-	.sync = smb_sync,
+	.write_through = smb_write_through,
 };

@@ -32,9 +32,11 @@ struct third_place_ops {
 	int (*write)(struct third_place *place,
 		     unsigned block,
 		     const uint8_t *buf);
-	/* What was written survives a power cut of the place. 0 or errno.
-	   NULL: it does so anyway. */
-	int (*sync)(struct third_place *place);
+	/* The same, and it survives a power cut of the place. NULL: what is
+	   written does so anyway. */
+	int (*write_through)(struct third_place *place,
+			     unsigned block,
+			     const uint8_t *buf);
 };
 
 struct third_place {

@@ -11,6 +11,7 @@ import pytest
 
 from bed import checks, faults, proc
 from bed.errors import BedError
+from drive import Stream
 
 FENCE_AGENT = "fence_bed"
 ROOT = "slow-ocf"               # below /shared
@@ -100,6 +101,41 @@ def _slow(bed, volume):
     tell("delparm")
     volume.wait_active()
     shutil.rmtree(root)
+
+
+def test_successor_dies_while_it_takes_over(bed, volume, slow):
+    """The owner dies, then the next one while it starts the storage: the
+    third one fences both, once the first is back and makes a majority."""
+    owner = bed.node(1)
+    epoch = volume.epoch()
+    last = {}
+
+    def starting():
+        for node in (bed.node(2), bed.node(3)):
+            if node.pids("Filesystem"):
+                last["is"] = node
+                return True
+        return False
+    third = Stream(bed.client, "vms", "successors", bed.nodes[1:],
+                   verify_through=owner)
+    with third as stream:
+        faults.kill(owner)
+        proc.wait_until("the successor starts it", starting, 30, 0.02)
+        successor = last["is"]
+        left, = [n for n in bed.nodes if n not in (owner, successor)]
+        assert volume.state(left)["owner"] == successor.pnn
+        faults.power_cut(successor)
+        slow.unlink()
+        faults.rejoin(owner)
+        volume.wait_active(nodes=[owner, left], after=epoch + 1, timeout=90)
+        checks.assert_mounted_only_on(bed, "vol1", volume.owner(left))
+        stream.more_blocks()
+        faults.rejoin(successor)
+        bed.wait_healthy()
+        volume.wait_active()
+    stream.assert_whole()
+    assert {f["port"] for f in bed.fence_log()[-2:]} <= {owner.name,
+                                                         successor.name}
 
 
 def test_no_agent_outlives_its_csvd(bed, volume, slow):

@@ -6,10 +6,12 @@ fencing. At no time has the volume two mounts that are not shut down."""
 import json
 import os
 import signal
+import time
 
 import pytest
 
 from bed import checks, faults, proc
+from bed.fence import LATE_S
 from bed.samba import BUILD
 from bed.watch import Mounts
 from drive import Stream, Volume, accounted
@@ -83,6 +85,7 @@ FAULTS = {
     "node banned": (banned, unbanned, False),
     "node stopped": (stopped, continued, False),
     "cut off from the nodes": (cut_off, not_at_all, True),
+    "node silent": (faults.silence, not_at_all, True),
 }
 SHORT = [("csvd SIGSTOPped", False), ("ctdbd SIGSTOPped", True),
          ("node banned", False)]
@@ -179,6 +182,140 @@ def test_guard_is_killed(bed, volume):
             unbanned(owner)
     stream.assert_whole()
     assert len(bed.fence_log()) == fences
+
+
+def said(volume, node):
+    """Why it is not Active there; empty when it is."""
+    mine, = [n for n in volume.state(node)["nodes"] if n["node"] == node.pnn]
+    return "" if mine["state"] == "Active" else mine["reason"] or ""
+
+
+@pytest.fixture(name="impatient")
+def _impatient(bed, volume):
+    """csvd waits 3 s for a fence agent."""
+    def tell(*args):
+        bed.node(1).run("net", "conf", *args)
+        for node in bed.alive():
+            for pid in faults.csvd_pids(node)[0]:
+                proc.send(pid, signal.SIGHUP)
+    tell("setparm", "global", "csv:fence timeout", str(LATE_S - 2))
+    yield
+    bed.fence_mode("succeed")
+    bed.reset()
+    tell("delparm", "global", "csv:fence timeout")
+    volume.wait_active()
+
+
+@pytest.mark.skipif(not SOAK, reason="two minutes; make soak runs it")
+@pytest.mark.parametrize("leader", [False, True])
+def test_node_hangs_and_wakes_up(bed, volume, impatient, leader):
+    """All of the owner's processes stand still, its guard too; the fence
+    agent hangs, and says later than it may that it did what it did not do.
+    The volume waits and says why; when the node wakes up a minute later its
+    guard lets go, and another one goes on without fencing."""
+    owner, (one, two) = place(bed, volume, leader)
+    fences, epoch = len(bed.fence_log()), volume.epoch()
+    bed.fence_mode("late")
+
+    def lies():
+        return [f for f in bed.fence_log()[fences:] if f["ok"]
+                and f["action"] == "off" and f["seconds"] >= LATE_S]
+    with Mounts(bed, "vol1") as mounts, \
+            Stream(bed.client, "vms", "woken", [one],
+                   verify_through=two) as stream:
+        began = time.monotonic()
+        faults.hang(owner)
+        try:
+            proc.wait_until("two late lies", lambda: len(lies()) >= 2, 60,
+                            0.2)
+            proc.wait_until("it says why", lambda: "fenc" in said(volume, one),
+                            10, 0.1)
+            print(f"after {time.monotonic() - began:.0f} s: "
+                  f"{said(volume, one)}")
+            proc.wait_until("a minute", lambda:
+                            time.monotonic() - began > 60, 70)
+            assert mounts.now() == {"vol1": [owner.name]}
+            assert "Active" not in {n["state"] for n in
+                                    volume.state(one)["nodes"]}
+        finally:
+            faults.resume(owner)
+        new = volume.wait_active(nodes=[one, two], after=epoch, timeout=40)
+        assert new != owner
+        stream.more_blocks()
+    stream.assert_whole()
+    assert owner.alive
+
+
+CLOCK = """LD_PRELOAD=/usr/lib/%s-linux-gnu/faketime/libfaketimeMT.so.1
+FAKETIME_TIMESTAMP_FILE=/bed/etc/clock
+FAKETIME_CACHE_DURATION=1
+FAKETIME_DISABLE_SHM=1
+DONT_FAKE_MONOTONIC=1
+NO_FAKE_STAT=1
+""" % os.uname().machine
+
+
+def set_clock(node, seconds):
+    """The time of day of the node's daemons is ahead by this much."""
+    fresh = node.dir / "etc/clock.new"
+    fresh.write_text(f"{seconds:+d}", "ascii")
+    fresh.rename(node.dir / "etc/clock")
+
+
+def power_cycle(bed):
+    """All nodes, without anything to lose."""
+    for node in bed.nodes:
+        if node.alive:
+            faults.kill(node)
+    bed.reset()
+
+
+@pytest.fixture(name="clocks")
+def _clocks(bed, volume):
+    """Each node's daemons have a clock of their own: libfaketime, since a
+    time namespace has no time of day."""
+    for node in bed.nodes:
+        (node.dir / "environment").write_text(CLOCK, "utf-8")
+        (node.dir / "etc").mkdir(exist_ok=True)
+        set_clock(node, 0)
+    power_cycle(bed)
+    volume.wait_active()
+    volume.make_share("vms")
+    yield
+    for node in bed.nodes:
+        (node.dir / "environment").unlink()
+    power_cycle(bed)
+    volume.wait_active()
+    volume.make_share("vms")
+
+
+@pytest.mark.skipif(not SOAK, reason="two minutes each; make soak runs it")
+@pytest.mark.parametrize("leader", [False, True])
+@pytest.mark.parametrize("jump", [3600, -3600])
+def test_clock_jumps(bed, volume, clocks, leader, jump):
+    """The owner's time of day jumps by an hour: nothing is lost, nothing is
+    mounted twice, clients go on, whoever owns the volume then."""
+    owner, (one, two) = place(bed, volume, leader)
+    epoch = volume.epoch()
+    with Mounts(bed, "vol1"), \
+            Stream(bed.client, "vms", "clock-1", [one],
+                   verify_through=two) as stream:
+        stream.mark("fault")
+        set_clock(owner, jump)
+        proc.wait_until("daemons see it", lambda: abs(jump) - 60 < abs(
+            int(owner.run(*owner.daemon_env, "date", "+%s").stdout)
+            - time.time()), 10, 0.2)
+        end = time.monotonic() + 25
+        proc.wait_until("it goes on", lambda: time.monotonic() > end
+                        and stream.status()["silent_ms"] < 1000, 90, 0.2)
+        now = volume.wait_active(nodes=[one, two])
+        stream.more_blocks(100)
+    stream.assert_whole()
+    gap = round(stream.gap_ms("fault"))
+    print(f"clock {jump:+d} s, owner {'leads' if leader else 'does not lead'}:"
+          f" gap {gap} ms, " + ("the same owner" if now == owner else
+                                f"epoch {epoch} -> {volume.epoch()}"))
+    assert gap <= 2 * LIMIT_MS
 
 
 def test_a_stranger_learns_nothing(bed, volume):

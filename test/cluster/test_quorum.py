@@ -280,6 +280,8 @@ def test_old_database_comes_up_first(new_bed, tmp_path, kind):
     why = _stays_away(bed, volume, one)
     print(f"{kind}: {why}")
     assert f"waiting for node {two.pnn}" in why
+    third = quorum.voters(one)[-1]
+    assert third["noted"] == 0 and third["noted_by"] == two.pnn
 
     faults.rejoin(two)
     bed.wait_healthy(timeout=90)

@@ -2,6 +2,7 @@
 """Disks that fail: a bad sector is an error of one file, a dead LUN is a
 move, a LUN that is dead everywhere is a pause and then Init."""
 
+import os
 import re
 import time
 
@@ -14,6 +15,8 @@ from drive.session import IO_DEVICE_ERROR
 BAD_AT = 512 * 1024             # of 1 MiB
 AT_ONCE_MS = 3000               # two busy cores
 WAIT_LIMIT_S = 10
+SOAK = bool(os.environ.get("SOFS_SOAK"))
+BLOCKED_S = 30
 
 
 @pytest.fixture(name="disk")
@@ -79,6 +82,38 @@ def test_bad_sector_is_said(bed, disk, volume, number):
     assert stream.gap_ms("bad") < AT_ONCE_MS
     assert volume.epoch() == epoch
     volume.check(bed.node(1))
+
+
+def connections(node):
+    """The node's connections with the owner's csvd, by their own ports."""
+    out = node.run("ss", "-Htn", "state", "established", "dport = :4450")
+    return {line.split()[2] for line in out.stdout.splitlines()}
+
+
+@pytest.mark.skipif(not SOAK, reason="a minute; make soak runs it")
+def test_disk_that_answers_late(bed, disk, volume):
+    """The disk answers nothing for 30 s: no new connection, no new owner, no
+    error."""
+    node = bed.node(2)
+    epoch, fences = volume.epoch(), len(bed.fence_log())
+    with Stream(bed.client, "files", "late", [node],
+                verify_through=bed.node(3)) as stream:
+        before = connections(node)
+        stream.mark("blocked")
+        disk.block()
+        try:
+            proc.wait_until("the disk is late", lambda: stream.status()
+                            ["silent_ms"] >= BLOCKED_S * 1000,
+                            BLOCKED_S + 30, 0.5)
+        finally:
+            disk.unblock()
+        stream.more_blocks()
+        assert before and before <= connections(node)
+    stream.assert_whole()
+    assert stream.report["reconnects"] == 0
+    assert stream.gap_ms("blocked") >= BLOCKED_S * 1000
+    assert volume.epoch() == epoch and volume.owner() == bed.node(1)
+    assert len(bed.fence_log()) == fences
 
 
 def test_dead_lun_moves(bed, disk, volume):

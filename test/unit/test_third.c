@@ -37,16 +37,20 @@ static int memory_write(struct third_place *place,
 	return write_error;
 }
 
-static int memory_sync(struct third_place *place)
+static int memory_write_through(struct third_place *place,
+				unsigned block,
+				const uint8_t *buf)
 {
+	int ret = memory_write(place, block, buf);
+
 	syncs++;
-	return sync_error;
+	return ret != 0 ? ret : sync_error;
 }
 
 static const struct third_place_ops memory_ops = {
 	.read = memory_read,
 	.write = memory_write,
-	.sync = memory_sync,
+	.write_through = memory_write_through,
 };
 
 static uint8_t *slot_of(unsigned node)

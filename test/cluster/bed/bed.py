@@ -348,7 +348,8 @@ class Bed:
     # fencing
 
     def fence_mode(self, mode, node=None):
-        """How fence_bed behaves: succeed, fail or hang (for one node)."""
+        """How fence_bed behaves: succeed, fail, hang, or late: it says after
+        LATE_S that it has succeeded, and has done nothing (for one node)."""
         modes = self._fence_modes() if node else {}
         modes[node.name if node else "all"] = mode
         fresh = self.dir / "fence.json.new"

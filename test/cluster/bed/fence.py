@@ -16,6 +16,9 @@ from . import lun, proc
 from .errors import BedError
 
 
+LATE_S = 5
+
+
 def lun_mounts(node):
     """Mounts of LUNs in a living node: [(mount point, Loop)]."""
     numbers = {loop.number: loop for loop in node.loops()}
@@ -117,6 +120,9 @@ class FenceServer(socketserver.ThreadingUnixStreamServer):
                 if handler.peer_gone():
                     return {"ok": False, "error": "agent gave up"}
                 mode = self.bed.fence_mode_of(node)
+            if action in ("off", "reboot") and mode == "late":
+                time.sleep(LATE_S)
+                return {"ok": True, "status": "off"}
             return self._act(action, node)
         except (BedError, OSError) as err:
             return {"ok": False, "error": str(err)}

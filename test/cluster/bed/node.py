@@ -190,9 +190,17 @@ class Node:
                          env=remains.marked(self.bed.dir))
         write_life(self.dir, pid)
 
+    @property
+    def daemon_env(self):
+        """What goes before ctdbd and csvd for an environment of theirs and of
+        all that they start: the lines of the file "environment"."""
+        path = self.dir / "environment"
+        return ["env", *path.read_text("utf-8").split()] \
+            if path.exists() else []
+
     def start_daemons(self):
         """ctdbd, then csvd if the bed has one; ctdbd starts the others."""
-        self.run("ctdbd")
+        self.run(*self.daemon_env, "ctdbd")
         proc.wait_until(f"{self.name}: ctdbd answers",
                         lambda: self.run("ctdb", "pnn", check=False)
                         .returncode == 0, 20)
@@ -228,7 +236,8 @@ class Node:
 
     def start_csvd(self):
         """Our daemon: the supervisor stays in the foreground."""
-        self.spawn("csvd", *self.bed.config["csvd_args"], log="csvd.log")
+        self.spawn(*self.daemon_env, "csvd",
+                   *self.bed.config["csvd_args"], log="csvd.log")
 
     def ctdb(self, *args, **kwargs):
         """Output of the ctdb tool."""
