@@ -137,14 +137,8 @@ def test_stop_while_paused(bed, volume):
         bed.node(2).stop_daemons(timeout=20)
         bed.fence_mode("succeed")
         proc.wait_until("one of three does not decide", lambda: "majority"
-                        in (reason_at(volume, bed.node(3)) or ""), 20, 0.1)
+                        in volume.reason(bed.node(3)), 20, 0.1)
         bed.node(2).start_daemons()
         volume.wait_active(nodes=[bed.node(2), bed.node(3)])
     stream.assert_whole()
     assert stream.report["reconnects"] > 0
-
-
-def reason_at(volume, node):
-    """Why the volume is not Active, as its csvd says."""
-    return [n["reason"] for n in volume.state(node)["nodes"]
-            if n["node"] == node.pnn][0]

@@ -231,26 +231,20 @@ def test_two_nodes_and_a_third_vote(new_bed, kind):
     assert quorum.votes(new) == [new.pnn] * 2     # and two voters answer
 
 
-def _why(volume, node):
-    """What this node says of the volume that is not Active there."""
-    mine, = [n for n in volume.state(node)["nodes"] if n["node"] == node.pnn]
-    return "" if mine["state"] == "Active" else mine["reason"] or ""
-
-
 def _stays_away(bed, volume, node):
     """The node, alone, says whom it waits for, owns nothing, fences nobody."""
     proc.wait_until("it says why", lambda: "may have a newer database" in
-                    _why(volume, node), 60, 0.2)
+                    volume.reason(node), 60, 0.2)
     fences = len(bed.fence_log())
     end = time.monotonic() + WATCH_S
 
     def over():
         assert not checks.mounts(bed, volume.name)
-        assert "may have a newer database" in _why(volume, node)
+        assert "may have a newer database" in volume.reason(node)
         return time.monotonic() >= end
     proc.wait_until("the time of watching", over, WATCH_S + 20, 0.2)
     assert len(bed.fence_log()) == fences
-    return _why(volume, node)
+    return volume.reason(node)
 
 
 @pytest.mark.parametrize("kind", THIRD if SOAK else ["disk"])

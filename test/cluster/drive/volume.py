@@ -80,6 +80,12 @@ class Volume:
         self._note_owner(volumes[0])
         return volumes[0]
 
+    def reason(self, node):
+        """Why it is not Active on a node, as that node's csvd says."""
+        mine, = [n for n in self.state(node)["nodes"]
+                 if n["node"] == node.pnn]
+        return "" if mine["state"] == "Active" else mine["reason"] or ""
+
     def _note_owner(self, state):
         owners = self.bed.nodes if state["volume_access"] == "shared" else [
             n for n in self.bed.nodes if n.pnn == state["owner"]]
