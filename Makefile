@@ -6,7 +6,8 @@
 #   make check       deps, build and all tests that fit 20 minutes (root)
 #   make demo        deps, build, three nodes, a table at the end (root)
 #   make check-vm    what needs another kernel, in virtual machines (root)
-#   make bench       redirected against direct, in one run
+#   make bench       redirected against direct, persistent handles against
+#                    stock Samba's, in one run
 #   make soak        the long lists (random faults, storm: doc/faults.md)
 #   make install     our files into Samba's prefix; with DESTDIR= all of it
 #   make clean       our build directory; Samba's stays
@@ -34,6 +35,8 @@ WAF = cd '$(BUILD)' && flock .lock env PYTHONHASHSEED=1 WAF_MAKE=1 \
 # What tests, demo and bench are told about the build.
 WITH = SOFS_SAMBA='$(SAMBA)' SOFS_SAMBA_PREFIX='$(SAMBA)/prefix' \
 	SOFS_BUILD='$(BUILD)'
+# Two workers with a bed each (test/lanes.py).
+LANES = -n 2 --dist loadgroup
 PYTEST = $(WITH) $(PYTHON) -m pytest -p no:cacheprovider $(PYTEST_ARGS)
 
 .PHONY: all deps samba samba-prefix configured test-programs fuzz check check-vm demo \
@@ -75,7 +78,7 @@ fuzz: configured
 check: deps
 	@$(MAKE) --no-print-directory test-programs fuzz
 	@test/tools/sizes
-	@$(PYTEST) --ignore=test/vm test
+	@$(PYTEST) $(LANES) --ignore=test/vm test
 
 check-vm: PACKAGES += test/vm/packages
 check-vm: deps

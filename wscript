@@ -214,9 +214,10 @@ def archives(bld, suffix, flags, compiler=None):
     csvd's is for the unit tests of its parts. The generated codec is compiled
     apart, without our warnings."""
     made = []
-    layers = [('csv', 'lib/volume/*.c lib/wire/*.c lib/quorum/*.c')]
+    layers = [('csv', 'lib/volume/*.c lib/wire/*.c lib/quorum/*.c '
+               'lib/opens/*.c lib/node/*.c lib/ltdb/*.c lib/site/*.c')]
     if suffix:
-        layers.insert(0, ('csvd', 'csvd/*.c'))
+        layers.insert(0, ('csvd', 'csvd/*.c witness/plan.c'))
     for name, patterns in layers:
         sources = bld.path.ant_glob(patterns.split())
         made.append(archive(bld, name + suffix, sources, flags, compiler))
@@ -298,7 +299,7 @@ def install(bld):
                            chmod=mode)
 
     put('lib/vfs', 'modules/*.so', 0o755)
-    put('sbin', 'bin/csvd*', 0o755)
+    put('sbin', ['bin/csvd*', 'bin/sofs_witness'], 0o755)
     put('bin', 'bin/sofs', 0o755)
     put('libexec/ctdb', 'bin/csv_quorum_*', 0o755)
     put('share/man/man8', 'man/*.8', 0o644)
@@ -333,6 +334,8 @@ def build(bld):
                 OPTIMISE)
         programs(bld, 'test/vm/node', [csvd] + lib, OPTIMISE)
         program(bld, 'bin/sofs', node.ant_glob('tools/*.c'), lib, OPTIMISE)
+        program(bld, 'bin/sofs_witness', node.ant_glob('witness/*.c'), lib,
+                OPTIMISE)
         program(bld, 'bin/csv_quorum_helper', node.ant_glob('quorum/*.c'),
                 lib, OPTIMISE)
         program(bld, 'bin/csv_quorum_third',

@@ -131,8 +131,11 @@ void csvd_agent_done(struct guard_agent *agent)
 
 bool csvd_agent_kill(struct guard_agent *agent)
 {
+	/* read once: the guard writes it, too, and 0 would be our own group */
+	const pid_t session = agent->session;
+
 	agent->left = true;
-	if (agent->session > 0 && agents_kill_session(agent->session) != 0) {
+	if (session > 0 && agents_kill_session(session) != 0) {
 		return true;
 	}
 	agent->session = 0;
@@ -146,11 +149,12 @@ pid_t csvd_agents_left(struct guard_page *page, const char *volume)
 
 	for (i = 0; i < GUARD_AGENTS; i++) {
 		struct guard_agent *agent = &page->agents[i];
+		const pid_t session = agent->session;
 
-		if (agent->session <= 0 || !agent->left) {
+		if (session <= 0 || !agent->left) {
 			continue;
 		}
-		pid = agents_kill_session(agent->session);
+		pid = agents_kill_session(session);
 		if (pid == 0) {
 			agent->session = 0;
 		} else if (agent->changes &&

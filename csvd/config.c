@@ -66,6 +66,7 @@ struct csvd_config *csvd_config_load(TALLOC_CTX *mem_ctx)
 	c->watchdog = config_string(c, "watchdog", NULL);
 	c->watchdog_s = config_number("watchdog timeout", 1, 600, 10);
 	c->wait_s = config_number("take over wait", 0, 3600, 0);
+	c->spread_s = config_number("spread interval", 0, 86400, 0);
 	c->fault = config_string(c, "fault", NULL);
 	c->fault_file = config_string(c, "fault file", NULL);
 	return c;

@@ -8,18 +8,23 @@
 #include "lib/messages_ctdb.h"
 #include "global_contexts.h"
 #include "lib/util/util_file.h"
+#include "csvd/clock.h"
 #include "csvd/config.h"
 #include "csvd/fault.h"
 #include "csvd/control.h"
+#include "csvd/drain.h"
 #include "csvd/guard_client.h"
 #include "csvd/guard_wait.h"
 #include "csvd/members.h"
+#include "csvd/mesh.h"
+#include "csvd/node.h"
 #include "csvd/note.h"
 #include "csvd/owner.h"
 #include "csvd/publish.h"
 #include "csvd/quorum.h"
 #include "csvd/record.h"
 #include "csvd/secret.h"
+#include "csvd/spread.h"
 #include "csvd/supervisor.h"
 #include "csvd/view.h"
 
@@ -122,7 +127,7 @@ static void volume_create(struct csvd_context *csvd, const char *name)
 	v->rootfd = -1;
 	v->state = CSV_STATE_PAUSED;
 	v->owner = CSVD_NO_NODE;
-	v->not_active_since = timeval_current();
+	v->not_active_since = csvd_clock();
 	ret = csvd_record_volume(csvd, v, name, &v->config);
 	if (ret != 0) {
 		DBG_ERR("volume %s: its declaration is %s, ignoring it\n",
@@ -173,6 +178,7 @@ void csvd_volumes_load(struct csvd_context *csvd)
 		TALLOC_FREE(frame);
 		return;
 	}
+	csvd->loaded = true;
 	for (i = 0; names[i] != NULL; i++) {
 		if (csvd_volume_find(csvd, names[i]) == NULL) {
 			volume_create(csvd, names[i]);
@@ -193,6 +199,28 @@ void csvd_volumes_load(struct csvd_context *csvd)
 	csvd_publish_node(csvd, false);
 }
 
+/*
+ * Nothing is mounted here any more but what the guard holds: from now on it
+ * may feed the watchdog.
+ */
+static void context_looked(struct csvd_context *csvd)
+{
+	const struct csvd_volume *v = NULL;
+	bool watched;
+
+	for (v = csvd->volumes; v != NULL; v = v->next) {
+		if (!v->config->shared && !v->swept && v->role != CSVD_OWNER) {
+			return;
+		}
+	}
+	csvd->page->looked = csvd->page->looked || csvd->loaded;
+	watched = csvd->page->watchdog_open;
+	if (watched != csvd->watched) {
+		csvd->watched = watched;
+		csvd_wait_refresh(csvd);
+	}
+}
+
 void csvd_evaluate(struct csvd_context *csvd)
 {
 	TALLOC_CTX *frame = talloc_stackframe();
@@ -210,8 +238,10 @@ void csvd_evaluate(struct csvd_context *csvd)
 			csvd_secret_refresh(csvd);
 			csvd_guard_tell(csvd);
 			csvd_wait_refresh(csvd);
+			csvd_nodes_load(csvd);
 			csvd_volumes_load(csvd);
 		}
+		csvd_nodes_check(csvd);
 		for (v = csvd->volumes; v != NULL; v = next) {
 			next = v->next;
 			if (v->removed) {
@@ -220,6 +250,10 @@ void csvd_evaluate(struct csvd_context *csvd)
 				csvd_owner_evaluate(v);
 			}
 		}
+		csvd_drain_check(csvd);
+		csvd_spread_check(csvd);
+		context_looked(csvd);
+		csvd_mesh_check(csvd);
 		csvd_note_settle(csvd);
 	}
 	TALLOC_FREE(frame);
@@ -366,6 +400,9 @@ static int context_start(struct csvd_context *csvd)
 		ret = csvd_quorum_start(csvd);
 	}
 	if (ret == 0) {
+		ret = csvd_mesh_start(csvd);
+	}
+	if (ret == 0) {
 		ret = csvd_members_start(csvd);
 	}
 	if (ret == 0) {
@@ -377,6 +414,7 @@ static int context_start(struct csvd_context *csvd)
 	if (ret == 0) {
 		csvd_guard_tell(csvd);
 		csvd_wait_refresh(csvd);
+		csvd_nodes_load(csvd);
 		csvd_volumes_load(csvd);
 		ret = csvd_control_start(csvd);
 	}
@@ -402,7 +440,7 @@ int csvd_context_create(TALLOC_CTX *mem_ctx,
 	csvd->supervisor_fd = lines->supervisor;
 	csvd->guard_fd = lines->guard;
 	csvd->page = lines->page;
-	csvd->started = timeval_current();
+	csvd->started = csvd_clock();
 	csvd->incarnation = context_incarnation(csvd);
 	csvd->config = csvd_config_load(csvd);
 	csvd->soon = tevent_create_immediate(csvd);

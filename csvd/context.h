@@ -33,6 +33,7 @@ struct csvd_config {
 	const char *watchdog;	 /* NULL: none */
 	unsigned watchdog_s;
 	unsigned wait_s;	 /* 0: as long as needed */
+	unsigned spread_s;	 /* between two moves; 0: not at all */
 	const char *fault;	 /* for tests; NULL: none */
 	const char *fault_file;
 };
@@ -53,11 +54,13 @@ struct csvd_member {
 	bool settled;	/* CTDB finished a recovery with these flags */
 	bool recovered; /* the last recovery was with it, as ctdbd says */
 	char address[64];
+	struct csv_node_record *record; /* as last read; NULL: none */
 	/* what its csvd told; NULL: not heard of (since it was away) */
 	struct csv_node_info *info;
 	struct server_id csvd;
 	uint64_t heard; /* guard_now(): its csvd said something */
 	uint64_t died;	/* guard_now(): no active member since; 0: it is */
+	uint64_t joined; /* guard_now(): became one */
 };
 
 struct csvd_take;
@@ -80,7 +83,7 @@ struct csvd_volume {
 	uint32_t owner;
 	struct server_id owner_csvd;
 	char *reason;		     /* why it is not Active; NULL: none */
-	struct timeval not_active_since;
+	struct timeval not_active_since; /* csvd_clock(), as all below */
 	bool given_up;
 
 	enum csvd_role role;
@@ -93,6 +96,8 @@ struct csvd_volume {
 	struct timeval retry_at;   /* no attempt before */
 	unsigned failures;	   /* attempts in a row that failed here */
 	uint64_t proven_epoch; /* its owner is proven dead or stopped */
+	bool drained;	       /* it was moved since this node is */
+	uint64_t drain_again;  /* guard_now(): no such move before */
 	bool swept;   /* stale storage of an earlier boot is gone */
 	bool resumed; /* asked the agents after csvd's start */
 	struct csvd_take *take;
@@ -109,6 +114,7 @@ struct csvd_lines;
 struct guard_page;
 struct csvd_quorum;
 struct csvd_note;
+struct csvd_mesh;
 struct csvd_fence_test;
 
 struct csvd_context {
@@ -122,6 +128,7 @@ struct csvd_context {
 	struct csvd_control *control;
 	struct csvd_quorum *quorum;
 	struct csvd_note *note;
+	struct csvd_mesh *mesh;
 
 	uint32_t node;
 	uint64_t incarnation;
@@ -136,6 +143,18 @@ struct csvd_context {
 	struct csvd_volume *volumes;
 	unsigned ticks;
 	bool config_changed; /* load the volumes again */
+	bool loaded;	     /* their names could be read */
+	bool watched;	     /* the watchdog is in use, as last seen */
+	uint16_t max_dialect; /* all smbds speak it; 0: nothing is known */
+	uint64_t node_again;  /* guard_now(): no write of our record before */
+	char *drained_nodes;  /* the file of that name, as last written */
+
+	/* all of guard_now(), 0: not so */
+	uint64_t drain_since;	/* this node is drained */
+	uint64_t drain_settled; /* the volume that moved last should be */
+	uint64_t drain_ctdb;	/* not to be disabled in CTDB before */
+	uint64_t spread_since;	/* the leader, and nothing has changed */
+	uint64_t spread_situation;
 	struct tevent_immediate *soon;
 	bool soon_pending;
 	bool publish_pending;

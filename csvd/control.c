@@ -5,67 +5,22 @@
  * DRAINED or DETACH, or is dead; a connection that ends does not prove that:
  * such a process is watched by its pidfd.
  */
-#include "csvd/control.h"
+#include "csvd/control_private.h"
 #include <sys/pidfd.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include "lib/util/tevent_unix.h"
 #include "csvd/members.h"
+#include "csvd/node.h"
 #include "csvd/publish.h"
 #include "csvd/request.h"
 #include "csvd/secret.h"
 #include "gen_ndr/ndr_csv.h"
 
-#define CONTROL_PACKET (128 * 1024)
 #define CONTROL_QUEUE_MAX 256
 
-/* A volume that a process uses. */
-struct csvd_use {
-	struct csvd_use *prev, *next;
-	struct csvd_client *client;
-	struct csvd_volume *v;
-	bool direct;
-	uint64_t held_epoch; /* had it before csvd's restart; 0: no */
-	uint64_t replayed_epoch; /* it has nothing left to do again there */
-};
-
-struct csvd_packet {
-	struct csvd_packet *prev, *next;
-	DATA_BLOB blob;
-	int fd; /* -1: none; own duplicate */
-};
-
-struct csvd_client {
-	struct csvd_client *prev, *next;
-	struct csvd_context *csvd;
-	int fd; /* -1: the connection ended, the process may live */
-	pid_t pid;
-	int pidfd;
-	struct tevent_fd *fde, *pid_fde;
-	struct csvd_use *uses;
-	struct csvd_packet *queue;
-	unsigned queued;
-};
-
-struct drain_state {
-	struct drain_state *prev, *next;
-	struct csvd_volume *v;
-	struct tevent_req *req;
-	unsigned killed;
-};
-
-struct csvd_control {
-	struct csvd_context *csvd;
-	int fd;
-	struct tevent_fd *fde;
-	struct csvd_client *clients;
-	struct drain_state *drains;
-	uint8_t packet[CONTROL_PACKET];
-};
-
-static bool control_use_counts(const struct csvd_use *use,
-			       const struct csvd_volume *v,
-			       bool direct)
+bool csvd_control_use_counts(const struct csvd_use *use,
+			     const struct csvd_volume *v,
+			     bool direct)
 {
 	return use->v == v && (use->direct || !direct);
 }
@@ -78,7 +33,7 @@ unsigned csvd_control_volume_clients(struct csvd_volume *v, bool direct)
 
 	for (c = v->csvd->control->clients; c != NULL; c = c->next) {
 		for (use = c->uses; use != NULL; use = use->next) {
-			n += control_use_counts(use, v, direct) ? 1 : 0;
+			n += csvd_control_use_counts(use, v, direct) ? 1 : 0;
 		}
 	}
 	return n;
@@ -127,23 +82,6 @@ static void control_replayed(struct csvd_use *use, uint64_t epoch)
 	}
 }
 
-/* Somebody let go: is a drain over? */
-static void control_let_go(struct csvd_control *control)
-{
-	struct drain_state *d = NULL, *next = NULL;
-
-	for (d = control->drains; d != NULL; d = next) {
-		next = d->next;
-		if (csvd_control_volume_clients(d->v, true) == 0) {
-			tevent_req_defer_callback(d->req,
-						  control->csvd->ev);
-			tevent_req_done(d->req);
-			DLIST_REMOVE(control->drains, d);
-			d->v = NULL;
-		}
-	}
-}
-
 static int control_packet_destructor(struct csvd_packet *p)
 {
 	if (p->fd != -1) {
@@ -172,7 +110,7 @@ static void control_client_free(struct csvd_client *c)
 	struct csvd_control *control = c->csvd->control;
 
 	talloc_free(c);
-	control_let_go(control);
+	csvd_control_let_go(control);
 }
 
 static void control_client_died(struct tevent_context *ev,
@@ -181,6 +119,18 @@ static void control_client_died(struct tevent_context *ev,
 				void *private_data)
 {
 	control_client_free(private_data);
+}
+
+void csvd_control_await_death(struct csvd_client *c)
+{
+	if (c->pid_fde == NULL && c->pidfd != -1) {
+		c->pid_fde = tevent_add_fd(c->csvd->ev,
+					   c,
+					   c->pidfd,
+					   TEVENT_FD_READ,
+					   control_client_died,
+					   c);
+	}
 }
 
 /* The connection ended. Direct access ends with the process only. */
@@ -202,20 +152,24 @@ static void control_client_eof(struct csvd_client *c)
 		control_client_free(c);
 		return;
 	}
-	if (c->pid_fde == NULL) {
-		c->pid_fde = tevent_add_fd(c->csvd->ev,
-					   c,
-					   c->pidfd,
-					   TEVENT_FD_READ,
-					   control_client_died,
-					   c);
-	}
+	csvd_control_await_death(c);
 }
 
-static void control_kill(struct csvd_client *c)
+void csvd_control_kill(struct csvd_client *c)
 {
 	if (c->pidfd != -1) {
 		(void)pidfd_send_signal(c->pidfd, SIGKILL, NULL, 0);
+	}
+}
+
+void csvd_control_end(struct csvd_context *csvd)
+{
+	struct csvd_client *c = NULL;
+
+	for (c = csvd->control->clients; c != NULL; c = c->next) {
+		if (c->uses != NULL) {
+			csvd_control_kill(c);
+		}
 	}
 }
 
@@ -292,7 +246,7 @@ static void control_send(struct csvd_client *c,
 	if (++c->queued > CONTROL_QUEUE_MAX) {
 		DBG_ERR("process %d does not read its socket, killing it\n",
 			(int)c->pid);
-		control_kill(c);
+		csvd_control_kill(c);
 		return;
 	}
 	control_flush(c);
@@ -387,6 +341,30 @@ void csvd_control_event(struct csvd_volume *v, enum csv_event event)
 	}
 }
 
+static void control_node(struct csvd_client *c)
+{
+	struct csv_control_msg msg = {
+		.version = CSV_CONTROL_VERSION,
+		.type = CSV_CONTROL_NODE,
+		.max_dialect = c->csvd->max_dialect,
+		.drain = csvd_node_drain(c->csvd, c->csvd->node),
+	};
+
+	control_send(c, &msg, -1);
+}
+
+void csvd_control_node(struct csvd_context *csvd)
+{
+	struct csvd_client *c = NULL, *next = NULL;
+
+	for (c = csvd->control->clients; c != NULL; c = next) {
+		next = c->next;
+		if (c->uses != NULL) {
+			control_node(c);
+		}
+	}
+}
+
 void csvd_control_new_key(struct csvd_context *csvd)
 {
 	struct csvd_volume *v = NULL;
@@ -415,89 +393,6 @@ void csvd_control_forget(struct csvd_volume *v)
 			}
 		}
 	}
-}
-
-static void drain_kill(struct tevent_context *ev,
-		       struct tevent_timer *te,
-		       struct timeval now,
-		       void *private_data)
-{
-	struct tevent_req *req = private_data;
-	struct drain_state *d = tevent_req_data(req, struct drain_state);
-	struct csvd_control *control = d->v->csvd->control;
-	struct csvd_client *c = NULL, *next = NULL;
-	struct csvd_use *use = NULL;
-
-	for (c = control->clients; c != NULL; c = next) {
-		next = c->next;
-		for (use = c->uses; use != NULL; use = use->next) {
-			if (!control_use_counts(use, d->v, true)) {
-				continue;
-			}
-			DBG_ERR("volume %s: process %d did not let go in time, "
-				"killing it\n",
-				d->v->name,
-				(int)c->pid);
-			d->killed++;
-			control_kill(c);
-			if (c->pid_fde == NULL && c->pidfd != -1) {
-				c->pid_fde = tevent_add_fd(ev,
-							   c,
-							   c->pidfd,
-							   TEVENT_FD_READ,
-							   control_client_died,
-							   c);
-			}
-			break;
-		}
-	}
-}
-
-static int drain_state_destructor(struct drain_state *d)
-{
-	if (d->v != NULL) {
-		DLIST_REMOVE(d->v->csvd->control->drains, d);
-	}
-	return 0;
-}
-
-struct tevent_req *csvd_control_drain_send(TALLOC_CTX *mem_ctx,
-					   struct csvd_volume *v,
-					   unsigned timeout_ms)
-{
-	struct tevent_req *req = NULL;
-	struct drain_state *d = NULL;
-	struct timeval end = tevent_timeval_current_ofs(
-		timeout_ms / 1000, timeout_ms % 1000 * 1000);
-
-	req = tevent_req_create(mem_ctx, &d, struct drain_state);
-	if (req == NULL) {
-		return NULL;
-	}
-	if (csvd_control_volume_clients(v, true) == 0) {
-		tevent_req_done(req);
-		return tevent_req_post(req, v->csvd->ev);
-	}
-	d->v = v;
-	d->req = req;
-	DLIST_ADD(v->csvd->control->drains, d);
-	talloc_set_destructor(d, drain_state_destructor);
-	if (tevent_add_timer(v->csvd->ev, d, end, drain_kill, req) == NULL) {
-		tevent_req_error(req, ENOMEM);
-		return tevent_req_post(req, v->csvd->ev);
-	}
-	return req;
-}
-
-int csvd_control_drain_recv(struct tevent_req *req, unsigned *killed)
-{
-	struct drain_state *d = tevent_req_data(req, struct drain_state);
-	int err = 0;
-
-	*killed = d->killed;
-	(void)tevent_req_is_unix_error(req, &err);
-	tevent_req_received(req);
-	return err;
 }
 
 /* What a process hears first: as if it had been there all the time. */
@@ -589,6 +484,7 @@ static void control_attach(struct csvd_client *c,
 	use->v = v;
 	use->held_epoch = msg->held_epoch;
 	DLIST_ADD(c->uses, use);
+	control_node(c); /* first: the volume's state ends its wait */
 	control_tell_all(use);
 }
 
@@ -607,7 +503,7 @@ static void control_let_go_of(struct csvd_client *c,
 		/* when Active again, it has a new descriptor by now */
 		use->direct = false;
 	}
-	control_let_go(c->csvd->control);
+	csvd_control_let_go(c->csvd->control);
 }
 
 static void control_request(struct csvd_client *c,
@@ -664,7 +560,8 @@ static void control_client_read(struct csvd_client *c)
 	if (msg == NULL) {
 		return;
 	}
-	blob = data_blob_const(control->packet, n);
+	memset(control->packet + n, 0, CONTROL_NEWER);
+	blob = data_blob_const(control->packet, n + CONTROL_NEWER);
 	err = ndr_pull_struct_blob(
 		&blob,
 		msg,

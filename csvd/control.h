@@ -19,6 +19,9 @@ int csvd_control_start(struct csvd_context *csvd);
  */
 void csvd_control_event(struct csvd_volume *v, enum csv_event event);
 
+/* What a process is told of the node (CSV_CONTROL_NODE) has changed. */
+void csvd_control_node(struct csvd_context *csvd);
+
 /* The key between nodes has changed: the next connections use the new one. */
 void csvd_control_new_key(struct csvd_context *csvd);
 
@@ -41,6 +44,12 @@ bool csvd_control_replayed(struct csvd_volume *v);
 /* Processes that use any volume. */
 unsigned csvd_control_clients(struct csvd_context *csvd);
 unsigned csvd_control_volume_clients(struct csvd_volume *v, bool direct);
+
+/*
+ * End all of these, at once: their clients find another node, this one can do
+ * nothing for them.
+ */
+void csvd_control_end(struct csvd_context *csvd);
 
 /* Answer a request of the tool; text: JSON. The client may be gone. */
 void csvd_control_reply(struct csvd_client *client, const char *text);

@@ -3,6 +3,7 @@
  * csvd: one per node; owns volumes, serves them to the other nodes, tells the
  * node's processes where their files are. See csvd(8).
  */
+#include "csvd/clock.h"
 #include "csvd/context.h"
 #include <popt.h>
 #include <sys/resource.h>
@@ -86,13 +87,14 @@ static void daemon_term(struct tevent_context *ev,
 			void *private_data)
 {
 	struct daemon_state *state = private_data;
+	struct timeval clock = csvd_clock();
 
 	if (!timeval_is_zero(&state->term_until)) {
 		return;
 	}
 	DBG_NOTICE("ending: giving the volumes away\n");
 	csvd_supervisor_leaving(state->csvd->supervisor_fd, true);
-	state->term_until = timeval_current_ofs(DAEMON_TERM_S, 0);
+	state->term_until = timeval_add(&clock, DAEMON_TERM_S, 0);
 	csvd_owner_leave(state->csvd);
 }
 
@@ -106,9 +108,10 @@ static void daemon_poll(struct tevent_context *ev,
 	struct csvd_context *csvd = state->csvd;
 	bool owns = csvd_owner_owns(csvd);
 	bool term = !timeval_is_zero(&state->term_until);
+	struct timeval clock = csvd_clock();
 
 	if (term && (!owns ||
-		     timeval_compare(&now, &state->term_until) >= 0)) {
+		     timeval_compare(&clock, &state->term_until) >= 0)) {
 		if (owns) {
 			DBG_ERR("ending without having released every "
 				"volume\n");
@@ -342,6 +345,37 @@ static struct guard_page *daemon_guard(const struct csvd_config *config)
 	return page;
 }
 
+/* sofs_witness, beside this program; NULL: it is not installed. */
+static char *const *daemon_witness(TALLOC_CTX *mem_ctx,
+				   const struct daemon_options *o)
+{
+	char self[PATH_MAX] = "";
+	char **argv = talloc_zero_array(mem_ctx, char *, 6);
+	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+	char *slash = n > 0 ? strrchr(self, '/') : NULL;
+
+	if (argv == NULL || slash == NULL) {
+		return NULL;
+	}
+	*slash = '\0';
+	argv[0] = talloc_asprintf(argv, "%s/sofs_witness", self);
+	argv[1] = talloc_strdup(argv, "-s");
+	argv[2] = talloc_strdup(argv, get_dyn_CONFIGFILE());
+	if (!o->foreground) {
+		argv[3] = talloc_strdup(argv, "-l");
+		argv[4] = talloc_asprintf(argv,
+					  "%s/log.sofs_witness",
+					  get_dyn_LOGFILEBASE());
+	}
+	if (argv[0] == NULL || access(argv[0], X_OK) == -1) {
+		DBG_WARNING("%s: %s, no client is moved by witness\n",
+			    argv[0] != NULL ? argv[0] : "sofs_witness",
+			    strerror(errno));
+		return NULL;
+	}
+	return argv;
+}
+
 int main(int argc, const char **argv)
 {
 	TALLOC_CTX *frame = talloc_stackframe();
@@ -374,7 +408,9 @@ int main(int argc, const char **argv)
 	}
 	daemon_ignore_early();
 	csvd_agents_adopt(page, page->socket);
-	ret = csvd_supervisor_run(page, daemon_worker);
+	ret = csvd_supervisor_run(page,
+				  daemon_worker,
+				  daemon_witness(frame, &options));
 	pidfile = talloc_strdup(frame, config->socket_path);
 	strrchr(pidfile, '/')[0] = '\0';
 	pidfile_unlink(pidfile, "csvd");

@@ -4,6 +4,7 @@
  * they wait for the recovery in which most of this happens.
  */
 #include "csvd/fence_owner.h"
+#include "csvd/clock.h"
 #include "csvd/fence.h"
 #include "csvd/guard.h"
 #include "csvd/guard_ask.h"
@@ -17,14 +18,18 @@
 #define FENCE_CLAIM_MS 100
 /* More than its agent may take: whom we wait for is not getting on. */
 #define FENCE_RIVAL_EXTRA_MS 10000
+/* Who sees the owner has it banned, and tells what its guard says, by then. */
+#define FENCE_SEEN_MS 4000
 
 /* One node being fenced for one ownership of a volume. */
 struct csvd_fence {
 	struct csvd_volume *v;
 	uint64_t epoch;
 	uint32_t node;
+	uint64_t since; /* guard_now(): wanted for the first time */
 	uint16_t state; /* csv_fence_state; 0: a pause after a failure */
 	uint64_t wanted; /* guard_now(): the others were told */
+	bool seen;	 /* by another node, when they were */
 	unsigned attempts;
 	struct timeval started;
 };
@@ -85,6 +90,7 @@ uint32_t csvd_fence_rival(struct csvd_volume *v)
 		}
 		f = fence_of(m, v);
 		if (f != NULL && (f->state == CSV_FENCE_RUNS ||
+				  f->state == CSV_FENCE_ASKS ||
 				  (f->state == CSV_FENCE_WANTS &&
 				   m->pnn < csvd->node)))
 		{
@@ -92,6 +98,74 @@ uint32_t csvd_fence_rival(struct csvd_volume *v)
 		}
 	}
 	return CSVD_NO_NODE;
+}
+
+bool csvd_fence_agreed(struct csvd_volume *v, uint32_t *seen_by)
+{
+	struct csvd_context *csvd = v->csvd;
+	const struct csvd_member *owner =
+		csvd_member_find(csvd, v->rec->owner);
+	const struct csvd_member *m = NULL;
+	uint32_t agreed = 1;
+	bool all = true;
+
+	*seen_by = CSVD_NO_NODE;
+	if (owner == NULL) {
+		return true; /* no node of the cluster any more */
+	}
+	for (m = csvd->members; m != NULL; m = m->next) {
+		if (m->pnn == csvd->node || csvd_member_dead(csvd, m->pnn) ||
+		    csvd_member_silent(csvd, m->pnn) ||
+		    csvd_member_misses(m, m->pnn))
+		{
+			continue;
+		}
+		if (m->info == NULL || m->heard <= owner->died) {
+			all = false;
+		} else if (csvd_member_misses(m, owner->pnn)) {
+			agreed++;
+		} else {
+			*seen_by = m->pnn;
+		}
+	}
+	return all && *seen_by == CSVD_NO_NODE &&
+	       agreed * 2 > csvd->num_nodes;
+}
+
+/*
+ * The others agree that the owner is gone; or CTDB's recovery has decided,
+ * that is, was without it. What others see meanwhile has its time: the owner
+ * may let go by itself.
+ */
+static bool fence_decided(struct csvd_fence *fence)
+{
+	struct csvd_volume *v = fence->v;
+	const struct csvd_member *owner =
+		csvd_member_find(v->csvd, fence->node);
+	uint32_t seen_by = CSVD_NO_NODE;
+
+	if (csvd_fence_agreed(v, &seen_by)) {
+		return true;
+	}
+	if (owner->settled && !owner->recovered &&
+	    (seen_by == CSVD_NO_NODE ||
+	     guard_now() > fence->since + FENCE_SEEN_MS))
+	{
+		return true;
+	}
+	if (seen_by != CSVD_NO_NODE) {
+		fence->seen = true;
+		csvd_volume_reason(v,
+				   "node %" PRIu32 " is not seen here, but by "
+				   "node %" PRIu32,
+				   fence->node,
+				   seen_by);
+	} else {
+		csvd_volume_reason(v,
+				   "asking the other nodes about node %" PRIu32,
+				   fence->node);
+	}
+	return false;
 }
 
 static bool fence_wanted(const struct csvd_fence *fence)
@@ -113,6 +187,9 @@ uint16_t csvd_fence_doing(const struct csvd_volume *v)
 	}
 	if (v->proven_epoch == v->rec->epoch) {
 		return CSV_FENCE_DONE;
+	}
+	if (csvd_guard_hopes(v)) {
+		return CSV_FENCE_ASKS;
 	}
 	return v->fence != NULL && fence_wanted(v->fence) ? v->fence->state : 0;
 }
@@ -155,6 +232,7 @@ static void fence_claim(struct csvd_fence *fence)
 {
 	fence->wanted = guard_now();
 	fence_state(fence, CSV_FENCE_WANTS);
+	csvd_publish_node(fence->v->csvd, true); /* and what do you see? */
 	fence_later(fence, FENCE_CLAIM_MS, fence_look);
 }
 
@@ -171,7 +249,7 @@ static void fence_attempted(struct tevent_req *req)
 	struct csvd_fence *fence =
 		tevent_req_callback_data(req, struct csvd_fence);
 	struct csvd_volume *v = fence->v;
-	struct timeval now = timeval_current();
+	struct timeval now = csvd_clock();
 	char *why = NULL;
 	unsigned pause;
 	int ret;
@@ -212,7 +290,7 @@ static void fence_attempt(struct csvd_fence *fence)
 	struct csvd_volume *v = fence->v;
 	struct tevent_req *req = NULL;
 
-	fence->started = timeval_current();
+	fence->started = csvd_clock();
 	csvd_volume_reason(v, "fencing node %" PRIu32, fence->node);
 	req = csvd_fence_send(fence, v, fence->node, "off");
 	if (req == NULL) {
@@ -234,8 +312,14 @@ static void fence_turn(struct csvd_fence *fence)
 	uint32_t rival = csvd_fence_rival(v);
 
 	if (fence->state != CSV_FENCE_WANTS ||
-	    now < fence->wanted + FENCE_CLAIM_MS)
+	    now < fence->wanted + FENCE_CLAIM_MS || !fence_decided(fence))
 	{
+		return;
+	}
+	if (fence->seen) {
+		/* who has seen it until now may reach its guard: heard first */
+		fence->seen = false;
+		fence_claim(fence);
 		return;
 	}
 	if (rival != CSVD_NO_NODE &&
@@ -243,7 +327,8 @@ static void fence_turn(struct csvd_fence *fence)
 			    FENCE_RIVAL_EXTRA_MS)
 	{
 		csvd_volume_reason(v,
-				   "node %" PRIu32 " fences node %" PRIu32,
+				   "node %" PRIu32 " fences node %" PRIu32
+				   ", or asks its guard",
 				   rival,
 				   fence->node);
 		return;
@@ -290,6 +375,7 @@ static void fence_create(struct csvd_volume *v)
 	v->fence->v = v;
 	v->fence->epoch = v->rec->epoch;
 	v->fence->node = v->rec->owner;
+	v->fence->since = guard_now();
 	fence_claim(v->fence);
 }
 

@@ -21,10 +21,17 @@ void csvd_fence_owner(struct csvd_volume *v);
 bool csvd_fence_told(struct csvd_volume *v);
 
 /*
- * Who calls the agent before us: a node that has called it, or one with a
- * lower number that wants to. CSVD_NO_NODE: nobody.
+ * Whom we wait for: a node that has called the agent, one with a lower number
+ * that wants to, or one that may have the guard's answer. CSVD_NO_NODE: nobody.
  */
 uint32_t csvd_fence_rival(struct csvd_volume *v);
+
+/*
+ * All members that can be asked say that they do not see the owner either,
+ * and they and this node are a majority. Else seen_by is one that sees it, or
+ * CSVD_NO_NODE: not all have said yet, or there are too few.
+ */
+bool csvd_fence_agreed(struct csvd_volume *v, uint32_t *seen_by);
 
 /* What this node does (csv_fence_state), to tell the others; 0: nothing. */
 uint16_t csvd_fence_doing(const struct csvd_volume *v);

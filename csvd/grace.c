@@ -7,6 +7,7 @@
  * order lost nothing: no grace, so that a planned move is short.
  */
 #include "csvd/grace.h"
+#include "csvd/clock.h"
 #include "csvd/control.h"
 #include "csvd/members.h"
 
@@ -16,7 +17,7 @@ unsigned csvd_grace_begin(struct csvd_volume *v)
 		return 0;
 	}
 	v->grace = true;
-	v->grace_since = timeval_current();
+	v->grace_since = csvd_clock();
 	return CSVD_GRACE_MS;
 }
 
@@ -49,7 +50,7 @@ static const struct csvd_member *grace_missing(struct csvd_volume *v)
 
 void csvd_grace_check(struct csvd_volume *v)
 {
-	struct timeval now = timeval_current();
+	struct timeval now = csvd_clock();
 	const struct csvd_member *missing = NULL;
 	uint64_t ms;
 

@@ -23,8 +23,16 @@
 #define GUARD_NO_LOG_FLUSH 2
 
 #define GUARD_ROUND_MS 100
+/*
+ * A leader that is banned or stopped notices within a second, and again until
+ * the cluster lock is free; each of these calls is one attempt of the others.
+ */
+#define GUARD_ELECT_MS 500
+#define GUARD_ELECT_TIMES 6
 /* After the end of csvd, successors are still answered for this long. */
 #define GUARD_LINGER_MS 120000
+/* Less when another csvd has begun: its own guard answers, on the same port. */
+#define GUARD_RELIEF_MS 2000
 
 struct guard_local {
 	int root, device; /* -1 */
@@ -34,10 +42,15 @@ struct guard_local {
 
 struct guard {
 	struct guard_page *page;
-	int fd, watchdog;
+	int fd; /* to the supervisor and its workers; -1: they are gone */
+	int watchdog;
+	bool watchdog_tried;
 	pid_t parent, worker;
 	int worker_fd; /* pidfd; -1 */
 	uint64_t orphan;
+	uint64_t relieved; /* another csvd runs since then; 0: none */
+	uint64_t elect; /* the next call for an election */
+	unsigned elected; /* calls so far */
 	enum guard_reason said;
 	struct guard_sight sight;
 	struct guard_ctdb ctdb;
@@ -206,6 +219,9 @@ static bool guard_command(struct guard *g)
 	ssize_t n;
 
 	n = recvmsg(g->fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	if (n == 0) {
+		guard_close(&g->fd); /* no csvd is left that could say more */
+	}
 	if (n <= 0) {
 		return false;
 	}
@@ -506,14 +522,20 @@ static void guard_feed(struct guard *g, enum guard_reason reason)
 	(void)!write(g->watchdog, "", 1);
 }
 
+/*
+ * Not before the first worker has seen to what an earlier csvd left mounted:
+ * a watchdog which that one's guard fed until it died goes on to count.
+ */
 static void guard_watchdog_open(struct guard *g)
 {
 	int seconds = (g->page->limits.watchdog_ms + 999) / 1000;
 
-	g->watchdog = -1;
-	if (g->page->watchdog[0] == '\0') {
+	if (g->watchdog_tried || !g->page->looked ||
+	    g->page->watchdog[0] == '\0')
+	{
 		return;
 	}
+	g->watchdog_tried = true;
 	g->watchdog = open(g->page->watchdog, O_WRONLY | O_CLOEXEC);
 	if (g->watchdog == -1 ||
 	    ioctl(g->watchdog, WDIOC_SETTIMEOUT, &seconds) == -1)
@@ -524,6 +546,19 @@ static void guard_watchdog_open(struct guard *g)
 		guard_close(&g->watchdog);
 	}
 	g->page->watchdog_open = g->watchdog != -1;
+}
+
+/*
+ * A csvd that began after ours looks first at what ours left mounted; what it
+ * takes after that is for its own guard to answer.
+ */
+static bool guard_relieved(struct guard *g)
+{
+	if (g->relieved == 0 && guard_other_csvd(g->page)) {
+		g->relieved = g->sight.now;
+	}
+	return g->relieved != 0 &&
+	       g->sight.now > g->relieved + GUARD_RELIEF_MS;
 }
 
 /* csvd has ended: what it left mounted goes, successors are answered. */
@@ -548,7 +583,7 @@ static bool guard_may_end(struct guard *g)
 			break;
 		}
 	}
-	return !shut || now > g->orphan + GUARD_LINGER_MS;
+	return !shut || now > g->orphan + GUARD_LINGER_MS || guard_relieved(g);
 }
 
 static enum guard_reason guard_reason_now(struct guard *g)
@@ -557,6 +592,21 @@ static enum guard_reason guard_reason_now(struct guard *g)
 		return GUARD_CSVD_DEAD;
 	}
 	return guard_judge(&g->sight, &g->page->limits);
+}
+
+/* CTDB's other nodes miss such a leader only after seconds of silence. */
+static void guard_elect(struct guard *g, enum guard_reason reason)
+{
+	if (reason != GUARD_INACTIVE) {
+		g->elected = 0;
+		g->elect = 0;
+	} else if (g->page->leads && g->elected < GUARD_ELECT_TIMES &&
+		   g->sight.now >= g->elect)
+	{
+		g->elected++;
+		g->elect = g->sight.now + GUARD_ELECT_MS;
+		guard_ctdb_elect(&g->ctdb);
+	}
 }
 
 static void guard_round(struct guard *g)
@@ -576,7 +626,9 @@ static void guard_round(struct guard *g)
 	if (reason != GUARD_FIT) {
 		guard_emergency(g, reason);
 	}
+	guard_elect(g, reason);
 	guard_progress(g);
+	guard_watchdog_open(g);
 	guard_feed(g, reason);
 	if (reason != g->said) {
 		g->said = reason;
@@ -609,9 +661,9 @@ void guard_run(struct guard_page *page, int fd)
 	for (i = 0; i < GUARD_SLOTS; i++) {
 		guard_adopt(g, i);
 	}
-	guard_watchdog_open(g);
+	g->watchdog = -1;
 	while (!guard_may_end(g)) {
-		struct pollfd pfd = {.fd = fd, .events = POLLIN};
+		struct pollfd pfd = {.fd = g->fd, .events = POLLIN};
 
 		guard_round(g);
 		(void)poll(&pfd, 1, GUARD_ROUND_MS);
@@ -619,5 +671,6 @@ void guard_run(struct guard_page *page, int fd)
 	if (g->watchdog != -1) {
 		(void)!write(g->watchdog, "V", 1);
 	}
+	page->alive = 0; /* the answerer need not wait for us */
 	_exit(0);
 }

@@ -77,6 +77,8 @@ struct guard_page {
 	_Atomic uint64_t pulse;
 	_Atomic uint64_t reached;
 	_Atomic uint32_t node;
+	_Atomic bool leads; /* CTDB's cluster, as far as it has heard */
+	_Atomic bool looked; /* what is mounted here is held, or was stopped */
 	_Atomic uint32_t seq; /* odd: the rest is being written */
 	char address[64];     /* of the answerer */
 	struct guard_secret secrets[2];
@@ -108,6 +110,11 @@ bool guard_page_secrets(struct guard_page *page,
  * signals of a daemon's end and of its terminal ignored, none blocked.
  */
 void guard_process_begin(const char *name);
+/*
+ * Does a csvd run for this socket that did not make the calling process? It
+ * holds the lock of csvd.pid. Does not wait.
+ */
+bool guard_other_csvd(const struct guard_page *page);
 /* A thread that nobody waits for. 0 or errno. */
 int guard_thread_start(void *(*fn)(void *private_data), void *private_data);
 

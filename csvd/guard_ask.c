@@ -9,7 +9,9 @@
 #include "csvd/guard.h"
 #include "csvd/guard_wire.h"
 #include "csvd/members.h"
+#include "csvd/publish.h"
 #include "csvd/secret.h"
+#include "ctdb/include/ctdb_protocol.h"
 #include "gen_ndr/ndr_csv.h"
 
 /* A node that is dead does not refuse: it costs this much of the gap. */
@@ -40,9 +42,10 @@ struct ask_job {
 struct csvd_ask {
 	struct csvd_volume *v;
 	uint64_t epoch, first, last;
-	uint64_t dead; /* CTDB says so since; 0: it does not */
+	uint64_t began; /* the first question since the owner died */
 	uint32_t node;
 	bool hopeful; /* a useful answer may come */
+	bool told;    /* the others know that it may: csvd_guard_hopes() */
 	struct ask_job *job;
 	struct tevent_fd *fde;
 };
@@ -160,6 +163,26 @@ static void ask_proven(struct csvd_ask *ask)
 		   ask->job->reason,
 		   guard_now() - ask->first);
 	v->proven_epoch = ask->epoch;
+	csvd_publish_node(v->csvd, false);
+}
+
+/* CTDB reaches that node: it is banned or stopped, but not gone. */
+static bool ask_connected(const struct csvd_ask *ask)
+{
+	const struct csvd_member *m =
+		csvd_member_find(ask->v->csvd, ask->node);
+
+	return m != NULL && (m->flags & NODE_FLAGS_DISCONNECTED) == 0;
+}
+
+/* No answer yet: of a node that is only busy one may still come. */
+static bool ask_may_answer(const struct csvd_ask *ask,
+			   const struct ask_job *job)
+{
+	if (job->error != 0) {
+		return ask_connected(ask);
+	}
+	return job->state == CSV_GUARD_HELD || job->state == CSV_GUARD_SHUTTING;
 }
 
 static void ask_done(struct tevent_context *ev,
@@ -172,8 +195,7 @@ static void ask_done(struct tevent_context *ev,
 	struct tevent_timer *te = NULL;
 
 	TALLOC_FREE(ask->fde);
-	ask->hopeful = job->error == 0 && (job->state == CSV_GUARD_HELD ||
-					   job->state == CSV_GUARD_SHUTTING);
+	ask->hopeful = ask_may_answer(ask, job);
 	if (job->error == 0 && job->state == CSV_GUARD_SHUT) {
 		ask_proven(ask);
 	} else {
@@ -282,23 +304,57 @@ static struct csvd_ask *ask_get(struct csvd_volume *v)
 	return v->ask;
 }
 
+/*
+ * All nodes count from the moment in which the owner died, not from when it
+ * was their turn to ask; but each has the time for one question.
+ */
+static bool ask_patient(const struct csvd_ask *ask, uint64_t now)
+{
+	const struct csvd_member *m =
+		csvd_member_find(ask->v->csvd, ask->node);
+	uint64_t died = m != NULL && m->died != 0 ? m->died : ask->first;
+
+	return now < died + ASK_PATIENCE_MS ||
+	       now < ask->began + ASK_CONNECT_MS + ASK_ANSWER_MS;
+}
+
+bool csvd_guard_hopes(const struct csvd_volume *v)
+{
+	const struct csvd_ask *ask = v->ask;
+
+	return ask != NULL && v->rec != NULL && ask->epoch == v->rec->epoch &&
+	       ask->node == v->rec->owner && ask->hopeful &&
+	       ask->last != 0 && csvd_member_dead(v->csvd, ask->node) &&
+	       ask_patient(ask, guard_now()) && ask_connected(ask);
+}
+
+/* What was answered before the owner died says nothing. */
+static void ask_begin_again(struct csvd_ask *ask)
+{
+	const struct csvd_member *m =
+		csvd_member_find(ask->v->csvd, ask->node);
+
+	if (ask->began == 0 || (m != NULL && m->died > ask->began)) {
+		ask->began = guard_now();
+		ask->hopeful = true;
+	}
+}
+
 bool csvd_guard_ask(struct csvd_volume *v)
 {
 	struct csvd_ask *ask = ask_get(v);
-	bool dead = !timeval_is_zero(&v->free_since);
+	bool dead = csvd_member_dead(v->csvd, v->rec->owner);
 	uint64_t now = guard_now();
 	uint64_t pause = ASK_LATER_MS;
-	bool patient;
+	bool patient, hopes;
 
 	if (ask == NULL) {
 		return false;
 	}
-	if (!dead) {
-		ask->dead = 0;
-	} else if (ask->dead == 0) {
-		ask->dead = now;
+	if (dead) {
+		ask_begin_again(ask);
 	}
-	patient = !dead || now < ask->dead + ASK_PATIENCE_MS;
+	patient = !dead || ask_patient(ask, now);
 	if (ask->hopeful && patient) {
 		pause = dead ? ASK_AGAIN_MS : ASK_ALIVE_MS;
 	}
@@ -306,6 +362,11 @@ bool csvd_guard_ask(struct csvd_volume *v)
 	    ask_start(ask) != 0)
 	{
 		ask->hopeful = false;
+	}
+	hopes = csvd_guard_hopes(v);
+	if (hopes != ask->told) {
+		ask->told = hopes;
+		csvd_publish_node(v->csvd, false);
 	}
 	return ask->hopeful && patient;
 }

@@ -16,4 +16,10 @@
  */
 bool csvd_guard_ask(struct csvd_volume *v);
 
+/*
+ * A question about v->rec's epoch may still be answered, by a node that CTDB
+ * reaches from here: one that does not reach it leaves it to this one.
+ */
+bool csvd_guard_hopes(const struct csvd_volume *v);
+
 #endif /* _CSVD_GUARD_ASK_H_ */

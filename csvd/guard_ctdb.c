@@ -79,6 +79,36 @@ static bool ctdb_ask(struct guard_ctdb *c, uint32_t opcode, uint32_t id)
 	       (ssize_t)length;
 }
 
+void guard_ctdb_elect(struct guard_ctdb *c)
+{
+	const uint32_t unknown = CTDB_UNKNOWN_PNN;
+	const size_t length = offsetof(struct ctdb_req_message_old, data);
+	union {
+		struct ctdb_req_message_old r;
+		uint8_t buf[sizeof(struct ctdb_req_message_old) +
+			    sizeof(unknown)];
+	} m = {
+		.r = {.hdr = {.length = length + sizeof(unknown),
+			      .ctdb_magic = CTDB_MAGIC,
+			      .ctdb_version = CTDB_PROTOCOL,
+			      .operation = CTDB_REQ_MESSAGE,
+			      .destnode = CTDB_BROADCAST_CONNECTED},
+		      .srvid = CTDB_SRVID_LEADER,
+		      .datalen = sizeof(unknown)},
+	};
+
+	ssize_t n;
+
+	memcpy(m.buf + length, &unknown, sizeof(unknown));
+	if (c->fd == -1) {
+		return;
+	}
+	n = send(c->fd, m.buf, m.r.hdr.length, MSG_NOSIGNAL | MSG_DONTWAIT);
+	if (n > 0 && n < (ssize_t)m.r.hdr.length) {
+		ctdb_close(c); /* the rest would be missing for ever */
+	}
+}
+
 static bool ctdb_connect(struct guard_ctdb *c, struct guard_sight *s)
 {
 	struct sockaddr_un addr = {.sun_family = AF_UNIX};

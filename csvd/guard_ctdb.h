@@ -27,6 +27,13 @@ void guard_ctdb_init(struct guard_ctdb *c, const char *path);
 void guard_ctdb_look(struct guard_ctdb *c, struct guard_sight *s);
 
 /*
+ * "The leader is unknown", as CTDB's nodes tell each other at the begin of an
+ * election. A leader that was banned lets go of the cluster lock by it, and
+ * the others try to take that.
+ */
+void guard_ctdb_elect(struct guard_ctdb *c);
+
+/*
  * Ends a ctdbd that does not answer: its node is lost to the cluster in any
  * case, and the cluster lock that it holds would keep the others from the
  * databases.

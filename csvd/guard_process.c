@@ -35,3 +35,32 @@ int guard_thread_start(void *(*fn)(void *private_data), void *private_data)
 	pthread_attr_destroy(&attr);
 	return ret;
 }
+
+bool guard_other_csvd(const struct guard_page *page)
+{
+	const char *slash = strrchr(page->socket, '/');
+	struct flock lock = {
+		.l_type = F_WRLCK,
+		.l_whence = SEEK_SET,
+		.l_len = 1,
+	};
+	char path[GUARD_PATH_MAX + 16];
+	bool held;
+	int fd;
+
+	if (slash == NULL) {
+		return false;
+	}
+	snprintf(path,
+		 sizeof(path),
+		 "%.*s/csvd.pid",
+		 (int)(slash - page->socket),
+		 page->socket);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd == -1) {
+		return false;
+	}
+	held = fcntl(fd, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+	close(fd);
+	return held;
+}

@@ -3,42 +3,8 @@
  * Taking over by time alone.
  */
 #include "csvd/guard_wait.h"
-#include "ctdbd_conn.h"
-#include "lib/messages_ctdb.h"
-#include "util_tdb.h"
-#include "ctdb/include/ctdb_protocol.h"
 #include "csvd/guard.h"
 #include "csvd/members.h"
-
-static int wait_tunable(const char *name, uint32_t *value)
-{
-	struct {
-		uint32_t length;
-		char name[64];
-	} question = {.length = strlen(name) + 1};
-	TDB_DATA answer = {};
-	int32_t status = -1;
-	int ret;
-
-	strlcpy(question.name, name, sizeof(question.name));
-	ret = ctdbd_control_local(
-		messaging_ctdb_connection(),
-		CTDB_CONTROL_GET_TUNABLE,
-		0,
-		0,
-		make_tdb_data((uint8_t *)&question,
-			      offsetof(typeof(question), name) +
-				      question.length),
-		talloc_tos(),
-		&answer,
-		&status);
-	if (ret != 0 || status != 0 || answer.dsize != sizeof(*value)) {
-		return ret != 0 ? ret : EIO;
-	}
-	memcpy(value, answer.dptr, sizeof(*value));
-	TALLOC_FREE(answer.dptr);
-	return 0;
-}
 
 void csvd_wait_refresh(struct csvd_context *csvd)
 {
@@ -48,8 +14,8 @@ void csvd_wait_refresh(struct csvd_context *csvd)
 	char why[sizeof(csvd->wait_why)];
 	bool ok;
 
-	if (wait_tunable("KeepaliveInterval", &interval) != 0 ||
-	    wait_tunable("KeepaliveLimit", &limit) != 0)
+	if (csvd_members_tunable("KeepaliveInterval", &interval) != 0 ||
+	    csvd_members_tunable("KeepaliveLimit", &limit) != 0)
 	{
 		return; /* as it was; at first: never */
 	}
@@ -79,23 +45,14 @@ static bool wait_missed_by_all(struct csvd_context *csvd,
 			       const struct csvd_member *owner)
 {
 	const struct csvd_member *m = NULL;
-	uint32_t i;
 
 	for (m = csvd->members; m != NULL; m = m->next) {
 		if (m->pnn == csvd->node || csvd_member_dead(csvd, m->pnn)) {
 			continue;
 		}
-		if (m->info == NULL ||
-		    m->heard <= owner->died)
+		if (m->heard <= owner->died ||
+		    !csvd_member_misses(m, owner->pnn))
 		{
-			return false;
-		}
-		for (i = 0; i < m->info->num_inactive; i++) {
-			if (m->info->inactive[i] == owner->pnn) {
-				break;
-			}
-		}
-		if (i == m->info->num_inactive) {
 			return false;
 		}
 	}
@@ -135,9 +92,10 @@ bool csvd_wait_may_own(struct csvd_volume *v)
 	}
 	if (csvd->page->watchdog[0] != '\0' && !csvd->page->watchdog_open) {
 		csvd_volume_reason(v,
-				   "not owned here: the watchdog %s cannot be "
-				   "used",
-				   csvd->page->watchdog);
+				   "not owned here: the watchdog %s %s",
+				   csvd->page->watchdog,
+				   csvd->page->looked ? "cannot be used"
+						      : "is not in use yet");
 		return false;
 	}
 	return true;

@@ -9,6 +9,7 @@
 #include <sys/statvfs.h>
 #include "lib/util/tevent_unix.h"
 #include "csvd/job.h"
+#include "csvd/clock.h"
 
 struct job {
 	int references; /* under jobs_lock */
@@ -189,7 +190,7 @@ static struct tevent_req *job_send(TALLOC_CTX *mem_ctx,
 	if (req == NULL) {
 		return NULL;
 	}
-	state->started = timeval_current();
+	state->started = csvd_clock();
 	talloc_set_destructor(state, job_state_destructor);
 	ret = job_start(state, what, fd, mark);
 	if (ret != 0) {
@@ -245,7 +246,7 @@ int csvd_job_mark_recv(struct tevent_req *req, struct csvd_mark *found)
 int csvd_job_recv(struct tevent_req *req, uint64_t *usec)
 {
 	struct job_state *state = tevent_req_data(req, struct job_state);
-	struct timeval now = timeval_current();
+	struct timeval now = csvd_clock();
 	int err = 0;
 
 	if (usec != NULL) {

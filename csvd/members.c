@@ -7,6 +7,7 @@
 #include "csvd/members.h"
 #include "csvd/guard.h"
 #include "csvd/guard_client.h"
+#include "csvd/node.h"
 #include "csvd/publish.h"
 #include "csvd/quorum.h"
 #include "ctdbd_conn.h"
@@ -41,11 +42,16 @@ bool csvd_member_usable(struct csvd_context *csvd, uint32_t pnn)
 {
 	const struct csvd_member *m = csvd_member_find(csvd, pnn);
 
+	if (csvd_node_drain(csvd, pnn) != CSV_NODE_UP) {
+		return false;
+	}
 	if (pnn == csvd->node) {
 		return csvd->active && !csvd->leaving;
 	}
+	/* CTDB's leader may not reach it to spread that it was banned */
 	return m != NULL && (m->flags & NODE_FLAGS_INACTIVE) == 0 &&
-	       m->info != NULL && !m->info->leaving;
+	       m->info != NULL && !m->info->leaving &&
+	       !csvd_member_misses(m, pnn);
 }
 
 bool csvd_member_silent(struct csvd_context *csvd, uint32_t pnn)
@@ -54,6 +60,18 @@ bool csvd_member_silent(struct csvd_context *csvd, uint32_t pnn)
 
 	return m != NULL && m->heard != 0 && pnn != csvd->node &&
 	       guard_now() > m->heard + MEMBERS_SILENT_MS;
+}
+
+bool csvd_member_misses(const struct csvd_member *m, uint32_t pnn)
+{
+	uint32_t i;
+
+	for (i = 0; m->info != NULL && i < m->info->num_inactive; i++) {
+		if (m->info->inactive[i] == pnn) {
+			return true;
+		}
+	}
+	return false;
 }
 
 bool csvd_members_majority(struct csvd_context *csvd)
@@ -83,6 +101,36 @@ const struct csv_node_volume *csvd_member_volume(const struct csvd_member *m,
 		}
 	}
 	return NULL;
+}
+
+int csvd_members_tunable(const char *name, uint32_t *value)
+{
+	struct {
+		uint32_t length;
+		char name[64];
+	} question = {.length = strlen(name) + 1};
+	TDB_DATA answer = {};
+	int32_t status = -1;
+	int ret;
+
+	strlcpy(question.name, name, sizeof(question.name));
+	ret = ctdbd_control_local(
+		messaging_ctdb_connection(),
+		CTDB_CONTROL_GET_TUNABLE,
+		0,
+		0,
+		make_tdb_data((uint8_t *)&question,
+			      offsetof(typeof(question), name) +
+				      question.length),
+		talloc_tos(),
+		&answer,
+		&status);
+	if (ret != 0 || status != 0 || answer.dsize != sizeof(*value)) {
+		return ret != 0 ? ret : EIO;
+	}
+	memcpy(value, answer.dptr, sizeof(*value));
+	TALLOC_FREE(answer.dptr);
+	return 0;
 }
 
 uint32_t csvd_member_by_name(struct csvd_context *csvd, const char *name)
@@ -124,6 +172,7 @@ static void members_changed(struct csvd_context *csvd,
 		return;
 	}
 	m->died = dead ? guard_now() : 0;
+	m->joined = dead ? m->joined : guard_now();
 	DBG_NOTICE("node %" PRIu32 " is %s member of the cluster\n",
 		   m->pnn,
 		   dead ? "no active" : "an active");

@@ -182,6 +182,7 @@ static void note_answer(struct csvd_note *n, const struct quorum_message *a)
 	n->noted = a->verdict == QUORUM_GRANTED ? a->number : 0;
 	if (n->allowed) {
 		n->again = 0;
+		n->why[0] = '\0';
 	} else if (n->known && n->others > n->asked.who.instance) {
 		note_newer(n, a);
 	} else {
@@ -343,8 +344,8 @@ const char *csvd_note_why(struct csvd_context *csvd)
 		return "half of the nodes are not in view, and CTDB's cluster "
 		       "lock has no third vote (csv_quorum_helper --third)";
 	}
-	return n->fd != -1 || n->why[0] == '\0' ? "asking the third vote"
-						: n->why;
+	/* a "no" holds while it is asked again */
+	return n->why[0] == '\0' ? "asking the third vote" : n->why;
 }
 
 /*

@@ -4,11 +4,14 @@
  * without waiting; whatever changes the situation asks for another look.
  */
 #include "csvd/owner.h"
+#include "csvd/clock.h"
 #include "csvd/fence_owner.h"
 #include "csvd/grace.h"
 #include "csvd/guard_ask.h"
 #include "csvd/guard_wait.h"
 #include "csvd/members.h"
+#include "csvd/mesh.h"
+#include "csvd/node.h"
 #include "csvd/publish.h"
 #include "csvd/quorum.h"
 #include "csvd/record.h"
@@ -41,10 +44,12 @@ static bool owner_may(struct csvd_volume *v, uint32_t pnn)
 	struct timeval end = timeval_add(&v->csvd->started,
 					 OWNER_START_GRACE_S,
 					 0);
-	struct timeval now = timeval_current();
+	struct timeval now = csvd_clock();
 	bool starting = timeval_compare(&now, &end) < 0;
 
-	if (m == NULL || owner_failed(v->rec, pnn)) {
+	if (m == NULL || owner_failed(v->rec, pnn) ||
+	    csvd_node_drain(v->csvd, pnn) != CSV_NODE_UP)
+	{
 		return false;
 	}
 	if (starting && (m->info == NULL || !m->info->leaving)) {
@@ -129,7 +134,7 @@ static int owner_rank(struct csvd_volume *v, uint32_t *num)
 
 static bool owner_my_turn(struct csvd_volume *v, int rank)
 {
-	struct timeval now = timeval_current();
+	struct timeval now = csvd_clock();
 	int64_t waited = usec_time_diff(&now, &v->free_since) / 1000;
 
 	return waited >= (int64_t)rank * OWNER_RANK_MS &&
@@ -148,7 +153,9 @@ static void owner_follow(struct csvd_volume *v)
 
 	v->free_since = (struct timeval){};
 	TALLOC_FREE(v->fence);
-	if (csvd_member_silent(v->csvd, v->rec->owner)) {
+	if (csvd_member_silent(v->csvd, v->rec->owner) ||
+	    csvd_mesh_asked(v->csvd, v->rec->owner))
+	{
 		(void)csvd_guard_ask(v); /* its guard may have let go */
 	}
 	if (nv != NULL && nv->epoch == v->rec->epoch) {
@@ -206,12 +213,17 @@ static unsigned owner_retry_s(struct csvd_volume *v, struct timeval now)
  */
 static void owner_nobody(struct csvd_volume *v)
 {
-	struct timeval now = timeval_current();
+	struct timeval now = csvd_clock();
 	struct timeval at = {};
 	char *why = NULL;
 
 	if (v->rec->num_failed == 0) {
-		return; /* only not up yet */
+		if (csvd_node_drain(v->csvd, v->csvd->node) != CSV_NODE_UP) {
+			csvd_volume_reason(v,
+					   "every node that could own it is "
+					   "drained: sofs node resume");
+		}
+		return; /* else only not up yet */
 	}
 	why = csvd_string(v, &v->rec->reason);
 	csvd_volume_reason(v, "failed on every node, last: %s", why);
@@ -247,7 +259,7 @@ static void owner_free(struct csvd_volume *v)
 	int rank;
 
 	if (timeval_is_zero(&v->free_since)) {
-		v->free_since = timeval_current();
+		v->free_since = csvd_clock();
 	}
 	if (!v->swept || v->csvd->leaving) {
 		return;
@@ -282,11 +294,14 @@ static void owner_dead(struct csvd_volume *v)
 	int rank;
 
 	if (timeval_is_zero(&v->free_since)) {
-		v->free_since = timeval_current();
+		v->free_since = csvd_clock();
 	}
 	if (csvd_fence_told(v)) {
 		csvd_evaluate_soon(v->csvd);
 		return;
+	}
+	if (csvd_mesh_asked(v->csvd, v->rec->owner)) {
+		(void)csvd_guard_ask(v); /* whose turn it is may not reach it */
 	}
 	rank = owner_rank(v, &num);
 	if (v->csvd->leaving || rank < 0 || !owner_my_turn(v, rank)) {
@@ -338,7 +353,7 @@ static void owner_not_here(struct csvd_volume *v)
 /* The record names us, but we do not serve: csvd or the node was restarted. */
 static void owner_back(struct csvd_volume *v)
 {
-	struct timeval now = timeval_current();
+	struct timeval now = csvd_clock();
 	uint64_t epoch = v->rec->epoch;
 	int ret;
 
@@ -392,7 +407,7 @@ static bool owner_read(struct csvd_volume *v)
 		if (v->rec != NULL && v->rec->num_failed > rec->num_failed &&
 		    rec->clean) {
 			/* tried anew: in the order of the line */
-			v->free_since = timeval_current();
+			v->free_since = csvd_clock();
 		}
 		talloc_free(v->rec);
 		v->rec = rec;
@@ -417,7 +432,7 @@ static bool owner_read(struct csvd_volume *v)
 static void owner_shared(struct csvd_volume *v)
 {
 	if (v->role == CSVD_IDLE && v->swept && !v->csvd->leaving) {
-		struct timeval now = timeval_current();
+		struct timeval now = csvd_clock();
 
 		if (timeval_compare(&now, &v->retry_at) >= 0) {
 			csvd_take_start(v);

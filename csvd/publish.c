@@ -7,8 +7,10 @@
 #include "csvd/fence_owner.h"
 #include "csvd/guard.h"
 #include "csvd/members.h"
+#include "csvd/node.h"
 #include "csvd/owner.h"
 #include "lib/volume/state.h"
+#include "lib/wire/node_info.h"
 #include "librpc/gen_ndr/ndr_server_id.h"
 #include "gen_ndr/ndr_csv.h"
 
@@ -104,12 +106,15 @@ static void publish_node_now(struct csvd_context *csvd, bool question)
 		.node = csvd->node,
 		.incarnation = csvd->incarnation,
 		.question = question,
-		.leaving = csvd->leaving,
+		.leaving = csvd->leaving ||
+			   csvd_node_drain(csvd, csvd->node) != CSV_NODE_UP,
 		.port = csv_serve_port(csvd->serve),
 		.plain = csvd->config->plain,
 		.host = csvd_bytes(csvd->host),
 		.guard_port = csvd->page->port,
 		.promise_ms = csvd->promise_ms,
+		.clients = csvd->control != NULL ? csvd_control_clients(csvd)
+						 : 0,
 	};
 	struct csvd_volume *v = NULL;
 
@@ -144,6 +149,15 @@ static void publish_node_now(struct csvd_context *csvd, bool question)
 		     &info,
 		     (ndr_push_flags_fn_t)ndr_push_csv_node_info);
 	talloc_free(info.volumes);
+}
+
+void csvd_publish_drain(struct csvd_context *csvd,
+			const struct csv_node_record *rec)
+{
+	publish_blob(csvd,
+		     MSG_CSV_DRAIN,
+		     rec,
+		     (ndr_push_flags_fn_t)ndr_push_csv_node_record);
 }
 
 static void publish_deferred(struct tevent_context *ev,
@@ -230,7 +244,7 @@ static void publish_got_node(struct messaging_context *msg,
 	struct csvd_context *csvd = private_data;
 	struct csv_node_info *info = NULL;
 	struct csvd_member *m = NULL;
-	enum ndr_err_code err;
+	bool ok;
 
 	if (publish_own(msg, from)) {
 		return;
@@ -239,15 +253,9 @@ static void publish_got_node(struct messaging_context *msg,
 	if (info == NULL) {
 		return;
 	}
-	err = ndr_pull_struct_blob(data,
-				   info,
-				   info,
-				   (ndr_pull_flags_fn_t)ndr_pull_csv_node_info);
+	ok = csv_node_info_read(info, data, info);
 	m = csvd_member_find(csvd, info->node);
-	if (!NDR_ERR_CODE_IS_SUCCESS(err) ||
-	    info->version != CSV_EVENT_VERSION || m == NULL ||
-	    info->node != from.vnn)
-	{
+	if (!ok || m == NULL || info->node != from.vnn) {
 		talloc_free(info);
 		return;
 	}

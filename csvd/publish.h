@@ -24,7 +24,11 @@ void csvd_publish_node(struct csvd_context *csvd, bool question);
 /* Ask the owner to move the volume. 0, ENXIO (its csvd is not known), EIO. */
 int csvd_publish_move(struct csvd_volume *v, uint32_t target);
 
-/* The declarations of volumes changed. */
+/* The drain of a node has changed: to whoever listens (lib/node/node.h). */
+void csvd_publish_drain(struct csvd_context *csvd,
+			const struct csv_node_record *rec);
+
+/* The declarations of volumes, or records of nodes, changed. */
 void csvd_publish_config(struct csvd_context *csvd);
 
 #endif /* _CSVD_PUBLISH_H_ */

@@ -90,6 +90,9 @@ static int quorum_leader(struct tevent_context *ev,
 		memcpy(&pnn, msg, sizeof(pnn)); /* CTDB: in host order */
 		q->leader = pnn;
 		q->heard = guard_now();
+		if (pnn != CTDB_UNKNOWN_PNN) {
+			q->csvd->page->leads = pnn == q->csvd->node;
+		}
 	}
 	return 0;
 }
@@ -128,14 +131,16 @@ const char *csvd_quorum_missing(struct csvd_context *csvd)
 				    : "CTDB was not asked yet";
 }
 
-/* One of the members that we see leads the cluster. */
-static bool quorum_led(struct csvd_context *csvd)
+uint32_t csvd_quorum_leader(struct csvd_context *csvd)
 {
 	const struct csvd_quorum *q = csvd->quorum;
 
-	return q != NULL && q->leader != CSVD_NO_NODE &&
-	       guard_now() <= q->heard + QUORUM_LEADER_MS &&
-	       !csvd_member_dead(csvd, q->leader);
+	if (q == NULL || guard_now() > q->heard + QUORUM_LEADER_MS ||
+	    csvd_member_dead(csvd, q->leader))
+	{
+		return CSVD_NO_NODE;
+	}
+	return q->leader;
 }
 
 bool csvd_quorum_in_view(struct csvd_context *csvd)
@@ -159,7 +164,8 @@ bool csvd_quorum_in_view(struct csvd_context *csvd)
 	if (!settled || alive * 2 < csvd->num_nodes) {
 		return false;
 	}
-	return alive * 2 > csvd->num_nodes || quorum_led(csvd);
+	return alive * 2 > csvd->num_nodes ||
+	       csvd_quorum_leader(csvd) != CSVD_NO_NODE;
 }
 
 bool csvd_quorum_half(struct csvd_context *csvd, uint64_t *in_view)

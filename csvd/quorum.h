@@ -11,6 +11,9 @@
 /* Ask ctdbd for its cluster lock, listen for leaders. Blocks on CTDB. */
 int csvd_quorum_start(struct csvd_context *csvd);
 
+/* Who leads CTDB's cluster and is in view; CSVD_NO_NODE: nobody known. */
+uint32_t csvd_quorum_leader(struct csvd_context *csvd);
+
 /* Why no volume of one mount may be owned here; NULL: it may. */
 const char *csvd_quorum_missing(struct csvd_context *csvd);
 

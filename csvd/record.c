@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * The records of csv_volumes.tdb. Keys: "INDEX", "VOLUME/<name>",
- * "OWNER/<name>". (An index, since a traverse of a clustered database asks
+ * "OWNER/<name>", "NODE/<number>". (An index, since a traverse of a clustered database asks
  * every node.)
  */
 #include "csvd/record.h"
 #include "csvd/note.h"
 #include "csvd/quorum.h"
+#include "lib/node/node.h"
 #include "dbwrap/dbwrap.h"
 #include "dbwrap/dbwrap_open.h"
 #include "util_tdb.h"
@@ -501,6 +502,78 @@ int csvd_record_change(struct csvd_context *csvd,
 	};
 
 	return record_change(csvd, &change);
+}
+
+int csvd_record_node(struct csvd_context *csvd,
+		     TALLOC_CTX *mem_ctx,
+		     uint32_t node,
+		     struct csv_node_record **rec)
+{
+	char key[CSV_NODE_KEY_SIZE];
+	void *p = NULL;
+	int ret;
+
+	csv_node_key(key, node);
+	ret = record_pull(csvd,
+			  mem_ctx,
+			  key,
+			  sizeof(struct csv_node_record),
+			  "struct csv_node_record",
+			  (ndr_pull_flags_fn_t)ndr_pull_csv_node_record,
+			  &p);
+	if (ret == 0) {
+		*rec = p;
+	}
+	return ret;
+}
+
+struct record_node {
+	uint32_t node;
+	int (*fn)(struct csv_node_record *rec, void *private_data);
+	void *private_data;
+};
+
+static int record_node_fn(struct csvd_context *csvd, void *p)
+{
+	struct record_node *change = p;
+	struct csv_node_record fresh = {.target = CSVD_NO_NODE};
+	struct csv_node_record *rec = NULL;
+	char key[CSV_NODE_KEY_SIZE];
+	int ret;
+
+	ret = csvd_record_node(csvd, talloc_tos(), change->node, &rec);
+	if (ret == ENOENT || ret == EILSEQ) {
+		rec = &fresh; /* a damaged one is no reason to do nothing */
+		ret = 0;
+	}
+	if (ret == 0) {
+		rec->version = CSV_RECORD_VERSION;
+		rec->node = change->node;
+		ret = change->fn(rec, change->private_data);
+	}
+	if (ret != 0) {
+		return ret;
+	}
+	csv_node_key(key, change->node);
+	return record_store(csvd,
+			    key,
+			    rec,
+			    (ndr_push_flags_fn_t)ndr_push_csv_node_record);
+}
+
+int csvd_record_node_change(struct csvd_context *csvd,
+			    uint32_t node,
+			    int (*fn)(struct csv_node_record *rec,
+				      void *private_data),
+			    void *private_data)
+{
+	struct record_node change = {
+		.node = node,
+		.fn = fn,
+		.private_data = private_data,
+	};
+
+	return record_transaction(csvd, 1, record_node_fn, &change);
 }
 
 int csvd_record_sequence(struct csvd_context *csvd, uint64_t *sequence)

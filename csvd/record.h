@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The clustered persistent database csv_volumes.tdb: which volumes there are
- * and who owns them. Written by transactions only. Reads are local and cheap;
+ * The clustered persistent database csv_volumes.tdb: which volumes there are,
+ * who owns them, and what is known of each node. Written by transactions only. Reads are local and cheap;
  * both wait while CTDB recovers.
  *
  * Errors: ENOENT no such record; EILSEQ it is there, but is none of ours
@@ -55,6 +55,23 @@ int csvd_record_change(struct csvd_context *csvd,
  * the newest)? 0, or as a write would fail; nothing is written.
  */
 int csvd_record_ready(struct csvd_context *csvd, unsigned commits);
+
+/* Of a node (lib/node/node.h). */
+int csvd_record_node(struct csvd_context *csvd,
+		     TALLOC_CTX *mem_ctx,
+		     uint32_t node,
+		     struct csv_node_record **rec);
+
+/*
+ * Change it inside a transaction: fn gets what is there, or an empty one, and
+ * returns 0, or an errno value and nothing is written. What fn puts into it
+ * must live as long as private_data.
+ */
+int csvd_record_node_change(struct csvd_context *csvd,
+			    uint32_t node,
+			    int (*fn)(struct csv_node_record *rec,
+				      void *private_data),
+			    void *private_data);
 
 /* Why a write failed, for people; valid until the next call. */
 const char *csvd_record_error(struct csvd_context *csvd, int error);

@@ -6,6 +6,7 @@
  * under the same epoch.
  */
 #include "csvd/owner.h"
+#include "csvd/clock.h"
 #include "csvd/control.h"
 #include "csvd/guard_client.h"
 #include "csvd/job.h"
@@ -109,7 +110,7 @@ static void release_write_again(struct tevent_context *ev,
 static void release_write(struct csvd_release *r)
 {
 	struct csvd_volume *v = r->v;
-	struct timeval stopped = timeval_current(), now;
+	struct timeval stopped = csvd_clock(), now;
 	bool failed = r->mode == CSVD_RELEASE_BROKEN;
 	int ret = 0;
 
@@ -130,7 +131,7 @@ static void release_write(struct csvd_release *r)
 		release_timer(r, 200, release_write_again);
 		return;
 	}
-	now = timeval_current();
+	now = csvd_clock();
 	DBG_NOTICE("volume %s: released (%s): sync %" PRIu64 " ms in %u "
 		   "rounds, drain %" PRIu64 " ms, serving %" PRIu64 " ms, sync %" PRIu64
 		   " ms, storage %" PRIu64 " ms, record %" PRIu64 " ms\n",
@@ -218,7 +219,7 @@ static void release_stop(struct csvd_release *r)
 	struct csvd_volume *v = r->v;
 	struct tevent_req *req = NULL;
 
-	r->synced = timeval_current();
+	r->synced = csvd_clock();
 	if (v->rootfd != -1) {
 		close(v->rootfd);
 		v->rootfd = -1;
@@ -256,7 +257,7 @@ static void release_sync(struct csvd_release *r)
 	struct csvd_volume *v = r->v;
 	struct tevent_req *req = NULL;
 
-	r->served = timeval_current();
+	r->served = csvd_clock();
 	if (r->mode == CSVD_RELEASE_BROKEN || v->rootfd == -1) {
 		release_stop(r);
 		return;
@@ -280,6 +281,7 @@ static void release_serve(struct tevent_context *ev,
 {
 	struct csvd_release *r = private_data;
 	struct csvd_volume *v = r->v;
+	struct timeval clock = csvd_clock();
 	int ret = 0;
 
 	if (v->served) {
@@ -287,7 +289,8 @@ static void release_serve(struct tevent_context *ev,
 	}
 	if (ret == ETIMEDOUT) {
 		if (!r->said &&
-		    release_ms(&r->drained, &now) > RELEASE_SAY_S * 1000) {
+		    release_ms(&r->drained, &clock) >
+			    RELEASE_SAY_S * 1000) {
 			r->said = true;
 			DBG_ERR("volume %s: a request hangs in the storage, "
 				"waiting for it\n",
@@ -310,7 +313,7 @@ static void release_drained(struct tevent_req *req)
 
 	(void)csvd_control_drain_recv(req, &killed);
 	TALLOC_FREE(req);
-	r->drained = timeval_current();
+	r->drained = csvd_clock();
 	release_serve(r->v->csvd->ev, NULL, r->drained, r);
 }
 
@@ -320,7 +323,7 @@ static void release_drain(struct csvd_release *r)
 	struct tevent_req *req = NULL;
 
 	csvd_monitor_stop(v);
-	r->drain = timeval_current();
+	r->drain = csvd_clock();
 	csvd_volume_reason(v, "%s", r->reason);
 	/* also when it is broken: the handles must be closed all the same */
 	csvd_view_event(v, CSV_EVENT_DRAIN);
@@ -382,7 +385,7 @@ static struct csvd_release *release_create(struct csvd_volume *v,
 	r->target = target;
 	r->mode = mode;
 	r->reason = talloc_strdup(r, reason);
-	r->started = timeval_current();
+	r->started = csvd_clock();
 	v->release = r;
 	v->role = CSVD_RELEASING;
 	return r;

@@ -3,7 +3,7 @@
  * Requests of the tool. Each handler fills the answer, or says what is wrong.
  */
 #include "csvd/request.h"
-#include <jansson.h>
+#include "csvd/request_private.h"
 #include "ctdb/include/ctdb_protocol.h"
 #include "csvd/control.h"
 #include "csvd/fence.h"
@@ -14,22 +14,10 @@
 #include "csvd/record.h"
 #include "csvd/secret.h"
 #include "csvd/storage.h"
-#include "csvd/supervisor.h"
 
 #define REQUEST_VERSION 1
 
-struct request {
-	struct csvd_context *csvd;
-	TALLOC_CTX *mem_ctx;
-	const json_t *in;
-	json_t *out;
-	char *message; /* why it failed */
-};
-
-static int request_fail(struct request *r, int err, const char *fmt, ...)
-	PRINTF_ATTRIBUTE(3, 4);
-
-static int request_fail(struct request *r, int err, const char *fmt, ...)
+int request_fail(struct request *r, int err, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -39,7 +27,7 @@ static int request_fail(struct request *r, int err, const char *fmt, ...)
 	return err;
 }
 
-static const char *request_string(const struct request *r, const char *key)
+const char *request_string(const struct request *r, const char *key)
 {
 	return json_string_value(json_object_get(r->in, key));
 }
@@ -539,7 +527,7 @@ static int request_volume_state(struct request *r)
 	return 0;
 }
 
-static int request_move_target(struct request *r, uint32_t *target)
+int request_target(struct request *r, uint32_t *target)
 {
 	const char *to = request_string(r, "target");
 
@@ -554,7 +542,8 @@ static int request_move_target(struct request *r, uint32_t *target)
 	if (!csvd_member_usable(r->csvd, *target)) {
 		return request_fail(r,
 				    EHOSTUNREACH,
-				    "node %s is down, leaving or without csvd",
+				    "node %s is down, drained, leaving or "
+				    "without csvd",
 				    to);
 	}
 	return 0;
@@ -611,7 +600,7 @@ static int request_volume_move(struct request *r)
 
 	ret = request_volume(r, &v);
 	if (ret == 0) {
-		ret = request_move_target(r, &target);
+		ret = request_target(r, &target);
 	}
 	if (ret != 0) {
 		return ret;
@@ -678,36 +667,6 @@ static int request_test_fence(struct request *r)
 	return csvd_fence_test(r->csvd, r->mem_ctx, r->in, r->out, &r->message);
 }
 
-static int request_node_drain(struct request *r)
-{
-	r->csvd->exit_when_idle = json_is_true(json_object_get(r->in, "exit"));
-	csvd_owner_leave(r->csvd);
-	return 0;
-}
-
-static int request_node_state(struct request *r)
-{
-	json_object_set_new(r->out, "node", json_integer(r->csvd->node));
-	json_object_set_new(r->out, "leaving", json_boolean(r->csvd->leaving));
-	json_object_set_new(r->out,
-			    "owns",
-			    json_boolean(csvd_owner_owns(r->csvd)));
-	json_object_set_new(r->out,
-			    "clients",
-			    json_integer(csvd_control_clients(r->csvd)));
-	return 0;
-}
-
-static int request_node_resume(struct request *r)
-{
-	r->csvd->leaving = false;
-	r->csvd->exit_when_idle = false;
-	csvd_supervisor_leaving(r->csvd->supervisor_fd, false);
-	csvd_publish_node(r->csvd, false);
-	csvd_evaluate_soon(r->csvd);
-	return 0;
-}
-
 static int request_secret_rotate(struct request *r)
 {
 	int ret = csvd_secret_rotate(r->csvd);
@@ -737,6 +696,7 @@ static int request_run(struct request *r)
 		{"volume_move", request_volume_move},
 		{"volume_confirm_fenced", request_confirm_fenced},
 		{"volume_test_fence", request_test_fence},
+		{"node_leave", request_node_leave},
 		{"node_drain", request_node_drain},
 		{"node_resume", request_node_resume},
 		{"node_state", request_node_state},

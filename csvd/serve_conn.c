@@ -167,6 +167,19 @@ static bool parse_one(struct serve_conn *conn, bool *more)
 	return msg_small(conn);
 }
 
+/*
+ * Answers share a send at the end of a round, but large ones do not wait for
+ * the next one to be read: who asked works on them meanwhile.
+ */
+static void conn_send_early(struct serve_conn *conn)
+{
+	if (conn->out != NULL && conn->held >= SERVE_SEND_EARLY &&
+	    (conn->events & EPOLLOUT) == 0)
+	{
+		serve_flush(conn);
+	}
+}
+
 static void parse(struct serve_conn *conn)
 {
 	bool more = true;
@@ -176,6 +189,7 @@ static void parse(struct serve_conn *conn)
 			serve_conn_kill(conn);
 			return;
 		}
+		conn_send_early(conn);
 		serve_conn_throttle(conn);
 	}
 }

@@ -37,6 +37,7 @@
 #define SERVE_RX_INLINE 36864 /* a message so large is handled in the buffer */
 #define SERVE_RX_HEAD 4096
 #define SERVE_BATCH 65536 /* small answers share a send */
+#define SERVE_SEND_EARLY 98304 /* so much to send does not wait for more */
 #define SERVE_SMALL_READ 16384
 #define SERVE_WORKERS 16
 #define SERVE_BUF_MIN 65536 /* buffers for data are kept and used again */

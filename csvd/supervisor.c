@@ -24,6 +24,7 @@ enum supervisor_child_type {
 	SUPERVISOR_WORKER = 0,
 	SUPERVISOR_GUARD,
 	SUPERVISOR_ANSWERER,
+	SUPERVISOR_WITNESS,
 	SUPERVISOR_CHILDREN,
 };
 
@@ -36,6 +37,7 @@ struct supervisor_child {
 
 struct supervisor {
 	csvd_worker_fn worker;
+	char *const *witness; /* NULL: there is none */
 	struct guard_page *page;
 	int fds[2];   /* ours, the worker's */
 	int guard[2]; /* the guard's, the worker's */
@@ -59,13 +61,9 @@ static void supervisor_read(struct supervisor *s)
 	}
 }
 
-static void supervisor_worker(struct supervisor *s, pid_t parent)
+/* In a child that ends with us, and takes signals as any program does. */
+static void supervisor_follow(pid_t parent)
 {
-	const struct csvd_lines lines = {
-		.supervisor = s->fds[1],
-		.guard = s->guard[1],
-		.page = s->page,
-	};
 	sigset_t none;
 
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
@@ -74,8 +72,28 @@ static void supervisor_worker(struct supervisor *s, pid_t parent)
 	}
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+static void supervisor_worker(struct supervisor *s, pid_t parent)
+{
+	const struct csvd_lines lines = {
+		.supervisor = s->fds[1],
+		.guard = s->guard[1],
+		.page = s->page,
+	};
+
+	supervisor_follow(parent);
 	close(s->guard[0]);
-	exit(s->worker(&lines));
+	/* not exit(3): it takes down libraries that threads still use */
+	_exit(s->worker(&lines));
+}
+
+/* Another program, with our standard output; it ends with us. */
+static void supervisor_witness(struct supervisor *s, pid_t parent)
+{
+	supervisor_follow(parent);
+	execv(s->witness[0], s->witness);
+	_exit(127);
 }
 
 static void supervisor_child(struct supervisor *s,
@@ -89,6 +107,9 @@ static void supervisor_child(struct supervisor *s,
 	}
 	close(s->fds[1]);
 	close(s->guard[1]);
+	if (type == SUPERVISOR_WITNESS) {
+		supervisor_witness(s, parent);
+	}
 	if (type == SUPERVISOR_GUARD) {
 		guard_run(s->page, s->guard[0]);
 	}
@@ -96,7 +117,10 @@ static void supervisor_child(struct supervisor *s,
 	guard_answer_run(s->page);
 }
 
-/* A worker of a node that CTDB does not let work would only die again. */
+/*
+ * A worker of a node that CTDB does not let work would only die again; the
+ * same holds for what else needs CTDB.
+ */
 static bool supervisor_too_early(const struct supervisor *s)
 {
 	uint32_t reason = s->page->reason;
@@ -145,7 +169,9 @@ static void supervisor_start(struct supervisor *s,
 				    SUPERVISOR_AGENTS_LOOK_MS;
 		return;
 	}
-	if (type == SUPERVISOR_WORKER && supervisor_too_early(s)) {
+	if ((type == SUPERVISOR_WORKER || type == SUPERVISOR_WITNESS) &&
+	    supervisor_too_early(s))
+	{
 		child->restart_ms = child->started_ms + SUPERVISOR_RESTART_MS;
 		return;
 	}
@@ -300,7 +326,8 @@ static void supervisor_loop(struct supervisor *s)
 
 static int supervisor_prepare(struct supervisor *s)
 {
-	static const char *const names[] = {"worker", "guard", "answerer"};
+	static const char *const names[] = {"worker", "guard", "answerer",
+					     "witness"};
 	const int type = SOCK_SEQPACKET | SOCK_CLOEXEC;
 	sigset_t set;
 	size_t i;
@@ -325,7 +352,9 @@ static int supervisor_prepare(struct supervisor *s)
 	return 0;
 }
 
-int csvd_supervisor_run(struct guard_page *page, csvd_worker_fn worker)
+int csvd_supervisor_run(struct guard_page *page,
+			csvd_worker_fn worker,
+			char *const witness[])
 {
 	struct supervisor *s = talloc_zero(NULL, struct supervisor);
 	int ret;
@@ -334,6 +363,7 @@ int csvd_supervisor_run(struct guard_page *page, csvd_worker_fn worker)
 		return 1;
 	}
 	s->worker = worker;
+	s->witness = witness;
 	s->page = page;
 	ret = supervisor_prepare(s);
 	if (ret != 0) {
@@ -344,6 +374,9 @@ int csvd_supervisor_run(struct guard_page *page, csvd_worker_fn worker)
 	supervisor_start(s, SUPERVISOR_GUARD);
 	supervisor_start(s, SUPERVISOR_ANSWERER);
 	supervisor_start(s, SUPERVISOR_WORKER);
+	if (s->witness != NULL) {
+		supervisor_start(s, SUPERVISOR_WITNESS);
+	}
 	supervisor_loop(s);
 	/* the others see that we end, and end when they are not needed */
 	talloc_free(s);

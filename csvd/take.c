@@ -7,6 +7,7 @@
  * released", so nobody starts the storage without fencing us or asking us.
  */
 #include "csvd/owner.h"
+#include "csvd/clock.h"
 #include "csvd/fence.h"
 #include "csvd/grace.h"
 #include "csvd/guard_client.h"
@@ -33,7 +34,9 @@ struct csvd_take {
 
 static void take_later(struct csvd_volume *v, unsigned ms)
 {
-	v->retry_at = timeval_current_ofs(ms / 1000, ms % 1000 * 1000);
+	struct timeval now = csvd_clock();
+
+	v->retry_at = timeval_add(&now, ms / 1000, ms % 1000 * 1000);
 }
 
 static void take_end(struct csvd_volume *v, enum csvd_role role)
@@ -170,7 +173,7 @@ static void take_serve(struct csvd_volume *v)
 					  : strerror(ret));
 		return;
 	}
-	now = timeval_current();
+	now = csvd_clock();
 	DBG_NOTICE("volume %s: taken, epoch %" PRIu64 ": record %" PRIu64
 		   " ms, storage %" PRIu64 " ms, serving %" PRIu64 " ms\n",
 		   v->name,
@@ -315,7 +318,7 @@ static void take_started(struct tevent_req *req)
 	char *why = NULL;
 	int ret;
 
-	take->up = timeval_current();
+	take->up = csvd_clock();
 	ret = csvd_storage_recv(req, take, &why);
 	TALLOC_FREE(req);
 	if (ret == 0) {
@@ -366,7 +369,7 @@ static void take_storage(struct csvd_volume *v)
 {
 	struct tevent_req *req = NULL;
 
-	v->take->recorded = timeval_current();
+	v->take->recorded = csvd_clock();
 	csvd_volume_reason(v, "starting on node %" PRIu32, v->csvd->node);
 	if (csvd_guard_prepare(v) != 0) {
 		take_failed(v, "there is no guard");
@@ -492,7 +495,7 @@ void csvd_take_start(struct csvd_volume *v)
 		return;
 	}
 	v->take->v = v;
-	v->take->started = timeval_current();
+	v->take->started = csvd_clock();
 	v->role = CSVD_TAKING;
 	if (v->config->shared) {
 		take_storage(v);
@@ -674,7 +677,7 @@ void csvd_take_resume(struct csvd_volume *v)
 		return;
 	}
 	v->take->v = v;
-	v->take->started = timeval_current();
+	v->take->started = csvd_clock();
 	v->role = CSVD_TAKING;
 	if (csvd_guard_has_shut(v)) {
 		take_resume_anew(v, "the guard has shut it down");

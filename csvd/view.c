@@ -3,6 +3,7 @@
  * The state of each volume at this node.
  */
 #include "csvd/view.h"
+#include "csvd/clock.h"
 #include "csvd/control.h"
 #include "csvd/members.h"
 #include "csvd/publish.h"
@@ -19,7 +20,7 @@ static bool view_step(struct csvd_volume *v, enum csv_event event)
 		return false;
 	}
 	if (old == CSV_STATE_ACTIVE && v->state != CSV_STATE_ACTIVE) {
-		v->not_active_since = timeval_current();
+		v->not_active_since = csvd_clock();
 	}
 	if (event != CSV_EVENT_DRAINED) {
 		csvd_control_event(v, event);
@@ -55,7 +56,7 @@ void csvd_view_event(struct csvd_volume *v, enum csv_event event)
 void csvd_view_active(struct csvd_volume *v, enum csv_access access)
 {
 	struct csvd_member *m = csvd_member_find(v->csvd, v->rec->owner);
-	struct timeval now = timeval_current();
+	struct timeval now = csvd_clock();
 	bool was_active = v->state == CSV_STATE_ACTIVE;
 
 	v->access = access;
@@ -84,7 +85,7 @@ void csvd_view_active(struct csvd_volume *v, enum csv_access access)
 void csvd_view_check_limit(struct csvd_volume *v)
 {
 	unsigned limit = v->config->wait_limit_s;
-	struct timeval now = timeval_current();
+	struct timeval now = csvd_clock();
 	struct timeval end;
 
 	if (v->state == CSV_STATE_ACTIVE || v->state == CSV_STATE_INIT ||

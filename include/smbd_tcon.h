@@ -81,7 +81,17 @@ bool smbd_tcon_fail(struct connection_struct *conn,
 		    const uint8_t *data,
 		    size_t length) __attribute__((weak));
 
-/* Whether this smbd has the patch. */
+/*
+ * With patch 0021, NULL without: the same with the data of a status that has
+ * some. In SMB 3.1.1 it stands in an error context with id 0, in older
+ * dialects it is the error data.
+ */
+bool smbd_tcon_fail_data(struct connection_struct *conn,
+			 NTSTATUS status,
+			 const uint8_t *data,
+			 size_t length) __attribute__((weak));
+
+/* Whether this smbd has patch 0020. */
 static inline bool smbd_tcon_supported(void)
 {
 	return smbd_tcon_flags != NULL && smbd_tcon_path != NULL &&

@@ -16,29 +16,23 @@
  * ftruncate, fallocate, offload_write
  *		  are followed by a real fsync, unless csv is below, which
  *		  has made them stable itself.
+ *
+ * A persistent handle is found again when its file was renamed: reconnect.c.
+ * A named stream gets none (see ca_create_file()). Another client of the same
+ * application instance takes the file: instance.c. A CREATE that is repeated
+ * finds what it has made: intent.c.
  */
-#include "includes.h"
-#include "smbd/smbd.h"
-#include "system/filesys.h"
+#include "modules/ca/ca.h"
 #include "lib/util/tevent_unix.h"
 #include "lib/util/tevent_ntstatus.h"
-#include "lib/util/samba_modules.h"
-#include "csv_build.h"
-
-#undef DBGC_CLASS
-#define DBGC_CLASS DBGC_VFS
-
-/* A tree connect of a share with the promise; others have none. */
-struct ca_share {
-	bool stable_below;
-};
+#include "modules/version.h"
 
 /* A file that was opened for writing on such a share. */
 struct ca_fsp {
 	bool write_through;
 };
 
-static struct ca_share *ca_share_of(struct vfs_handle_struct *handle)
+struct ca_share *ca_share_of(struct vfs_handle_struct *handle)
 {
 	return handle->data;
 }
@@ -89,6 +83,91 @@ static int ca_connect(struct vfs_handle_struct *handle,
 	return ret;
 }
 
+/*
+ * smbd cannot make a durable handle of a named stream, but marks its open as
+ * persistent before it finds out: the client is answered that it has none, and
+ * when its smbd dies the next one to open the stream is told to wait for it.
+ */
+static NTSTATUS ca_create_file(struct vfs_handle_struct *handle,
+			       struct smb_request *req,
+			       struct files_struct *dirfsp,
+			       struct smb_filename *smb_fname,
+			       uint32_t access_mask,
+			       uint32_t share_access,
+			       uint32_t create_disposition,
+			       uint32_t create_options,
+			       uint32_t file_attributes,
+			       uint32_t oplock_request,
+			       const struct smb2_lease *lease,
+			       uint64_t allocation_size,
+			       uint32_t private_flags,
+			       struct security_descriptor *sd,
+			       struct ea_list *ea_list,
+			       struct files_struct **result,
+			       int *pinfo,
+			       const struct smb2_create_blobs *in_blobs,
+			       struct smb2_create_blobs *out_blobs)
+{
+	struct ca_instance instance = {};
+	struct ca_create create = {};
+	bool promised = ca_share_of(handle) != NULL;
+	bool named = false;
+	NTSTATUS status;
+
+	if (is_named_stream(smb_fname)) {
+		private_flags &= ~NTCREATEX_FLAG_PERSISTENT_OPEN;
+	} else if (promised && req != NULL) {
+		named = ca_instance_parse(in_blobs, &instance);
+	}
+	if (named) {
+		status = ca_instance_take(
+			handle->conn, dirfsp, smb_fname, &instance);
+		if (!NT_STATUS_IS_OK(status)) {
+			return status;
+		}
+	}
+	if (promised) {
+		ca_create_begin(handle,
+				req,
+				dirfsp,
+				smb_fname,
+				access_mask,
+				create_options,
+				&create);
+	}
+	status = SMB_VFS_NEXT_CREATE_FILE(handle,
+					  req,
+					  dirfsp,
+					  smb_fname,
+					  access_mask,
+					  share_access,
+					  create_disposition,
+					  create_options,
+					  file_attributes,
+					  oplock_request,
+					  lease,
+					  allocation_size,
+					  private_flags,
+					  sd,
+					  ea_list,
+					  result,
+					  pinfo,
+					  in_blobs,
+					  out_blobs);
+	if (promised) {
+		ca_create_end(handle, &create);
+	}
+	if (NT_STATUS_IS_OK(status) && named && (*result)->op != NULL) {
+		struct smbXsrv_open_global *global = (*result)->op->global;
+
+		/* smbd stores the record before it answers */
+		global->app_instance_id = instance.id;
+		global->app_instance_vhigh = instance.high;
+		global->app_instance_vlow = instance.low;
+	}
+	return status;
+}
+
 static bool ca_opens_for_write(const struct files_struct *fsp, int flags)
 {
 	if (fsp->fsp_flags.is_pathref || (flags & (O_PATH | O_DIRECTORY)) != 0)
@@ -110,7 +189,7 @@ static int ca_openat(struct vfs_handle_struct *handle,
 
 	if (ca_share_of(handle) == NULL ||
 	    !ca_opens_for_write(fsp, how.flags)) {
-		return SMB_VFS_NEXT_OPENAT(
+		return ca_create_openat(
 			handle, dirfsp, smb_fname, fsp, &how);
 	}
 	ext = VFS_ADD_FSP_EXTENSION(handle, fsp, struct ca_fsp, NULL);
@@ -120,7 +199,7 @@ static int ca_openat(struct vfs_handle_struct *handle,
 	}
 	how.flags &= ~O_SYNC;
 	how.flags |= O_DSYNC;
-	fd = SMB_VFS_NEXT_OPENAT(handle, dirfsp, smb_fname, fsp, &how);
+	fd = ca_create_openat(handle, dirfsp, smb_fname, fsp, &how);
 	if (fd == -1) {
 		int err = errno;
 
@@ -328,25 +407,28 @@ static NTSTATUS ca_offload_write_recv(struct vfs_handle_struct *handle,
 
 static struct vfs_fn_pointers ca_fns = {
 	.connect_fn = ca_connect,
+	.create_file_fn = ca_create_file,
 	.openat_fn = ca_openat,
 	.close_fn = ca_close,
+	.mkdirat_fn = ca_create_mkdirat,
+	.renameat_fn = ca_create_renameat,
+	.unlinkat_fn = ca_create_unlinkat,
 	.ftruncate_fn = ca_ftruncate,
 	.fallocate_fn = ca_fallocate,
 	.fsync_send_fn = ca_fsync_send,
 	.fsync_recv_fn = ca_fsync_recv,
 	.offload_write_send_fn = ca_offload_write_send,
 	.offload_write_recv_fn = ca_offload_write_recv,
+	.durable_cookie_fn = ca_durable_cookie,
+	.durable_reconnect_fn = ca_durable_reconnect,
 };
 
 NTSTATUS samba_init_module(TALLOC_CTX *mem_ctx)
 {
-	const char *version = samba_version_string();
+	NTSTATUS status = csv_samba_is_ours();
 
-	if (strcmp(version, CSV_SAMBA_VERSION) != 0) {
-		DBG_ERR("built for Samba %s, this is %s, refusing to load\n",
-			CSV_SAMBA_VERSION,
-			version);
-		return NT_STATUS_REVISION_MISMATCH;
+	if (!NT_STATUS_IS_OK(status)) {
+		return status;
 	}
 	return smb_register_vfs(SMB_VFS_INTERFACE_VERSION, "ca", &ca_fns);
 }

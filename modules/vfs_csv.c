@@ -11,6 +11,8 @@
  * connect, disconnect	  csv/conn.c: options checked, volume attached,
  *			  the parameters that a CSV share needs set; a volume
  *			  that is not Active lets the tree connect wait;
+ *			  csv/dialect.c: a client whose dialect not every
+ *			  node speaks is told a lower one;
  *			  csv/redirect.c: a client that asks for the owner
  *			  is sent there
  * open_share_root, chdir, realpath
@@ -55,8 +57,7 @@
  * aio_force		  false: smbd decides
  */
 #include "csv/csv.h"
-#include "csv_build.h"
-#include "lib/util/samba_modules.h"
+#include "modules/version.h"
 
 static struct vfs_fn_pointers csv_fns = {
 	.connect_fn = csv_vfs_connect,
@@ -193,13 +194,10 @@ static bool csv_fns_complete(void)
 
 NTSTATUS samba_init_module(TALLOC_CTX *mem_ctx)
 {
-	const char *version = samba_version_string();
+	NTSTATUS status = csv_samba_is_ours();
 
-	if (strcmp(version, CSV_SAMBA_VERSION) != 0) {
-		DBG_ERR("built for Samba %s, this is %s, refusing to load\n",
-			CSV_SAMBA_VERSION,
-			version);
-		return NT_STATUS_REVISION_MISMATCH;
+	if (!NT_STATUS_IS_OK(status)) {
+		return status;
 	}
 	if (!csv_fns_complete()) {
 		return NT_STATUS_INTERNAL_ERROR;

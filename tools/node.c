@@ -1,15 +1,64 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * sofs node: this node as an owner of volumes.
+ * sofs node state: the nodes as owners of volumes.
  */
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include "tools/sofs.h"
 
-#define NODE_POLL_MS 50
-
-static int node_fetch(json_t **out)
+int sofs_node_fetch(json_t **out)
 {
 	return sofs_request(json_pack("{s:s}", "request", "node_state"), out);
+}
+
+static const char *node_word(const json_t *node, const char *key)
+{
+	const char *word = json_string_value(json_object_get(node, key));
+
+	return word != NULL ? word : "-";
+}
+
+static void node_table(const json_t *nodes)
+{
+	static const char *const title[] = {
+		"Node", "Host", "CTDB", "Drain", "Volumes", "Samba", "Dialect"};
+	const size_t columns = sizeof(title) / sizeof(title[0]);
+	size_t rows = json_array_size(nodes) + 1, i;
+	const char **cells = calloc(columns * rows, sizeof(*cells));
+	char(*numbers)[2][24] = calloc(rows, sizeof(*numbers));
+
+	if (cells == NULL || numbers == NULL) {
+		abort();
+	}
+	memcpy(cells, title, sizeof(title));
+	for (i = 1; i < rows; i++) {
+		const json_t *node = json_array_get(nodes, i - 1);
+		const char **row = cells + i * columns;
+
+		snprintf(numbers[i][0],
+			 sizeof(numbers[i][0]),
+			 "%lld",
+			 (long long)json_integer_value(
+				 json_object_get(node, "node")));
+		snprintf(numbers[i][1],
+			 sizeof(numbers[i][1]),
+			 "%lld",
+			 (long long)json_integer_value(
+				 json_object_get(node, "volumes")));
+		row[0] = numbers[i][0];
+		row[1] = node_word(node, "host");
+		row[2] = json_is_true(json_object_get(node, "alive"))
+				 ? "active"
+				 : "down";
+		row[3] = node_word(node, "drain");
+		row[4] = numbers[i][1];
+		row[5] = node_word(node, "samba_version");
+		row[6] = node_word(node, "max_dialect");
+	}
+	sofs_table(cells, columns, rows);
+	free(numbers);
+	free(cells);
 }
 
 int sofs_node_state(int argc, const char **argv)
@@ -23,7 +72,7 @@ int sofs_node_state(int argc, const char **argv)
 
 	ret = sofs_options(argc, argv, table, NULL, 0, 0);
 	if (ret == SOFS_OK) {
-		ret = node_fetch(&out);
+		ret = sofs_node_fetch(&out);
 	}
 	if (ret != SOFS_OK) {
 		return ret;
@@ -41,77 +90,8 @@ int sofs_node_state(int argc, const char **argv)
 			       : "may take some",
 		       (long long)json_integer_value(
 			       json_object_get(out, "clients")));
+		node_table(json_object_get(out, "nodes"));
 	}
 	json_decref(out);
 	return ret;
-}
-
-/* Until nothing is owned here any more. csvd may be gone by then. */
-static int drain_wait(int timeout)
-{
-	long long end = sofs_now_ms() + timeout * 1000LL;
-	json_t *out = NULL;
-	bool owns;
-	int ret;
-
-	for (;;) {
-		ret = node_fetch(&out);
-		if (ret != SOFS_OK) {
-			return ret;
-		}
-		owns = json_is_true(json_object_get(out, "owns"));
-		json_decref(out);
-		if (!owns) {
-			return SOFS_OK;
-		}
-		if (sofs_now_ms() >= end) {
-			fprintf(stderr,
-				"sofs: volumes are still here after %d s\n",
-				timeout);
-			return SOFS_FAILED;
-		}
-		sofs_sleep_ms(NODE_POLL_MS);
-	}
-}
-
-int sofs_node_drain(int argc, const char **argv)
-{
-	int timeout = 30;
-	int end = 0;
-	const struct poptOption table[] = {
-		{"timeout", 0, POPT_ARG_INT, &timeout, 0,
-		 "wait for it at most (default 30, 0: do not wait)", "SECONDS"},
-		{"exit", 0, POPT_ARG_NONE, &end, 0,
-		 "csvd ends when its last client has gone", NULL},
-		POPT_AUTOHELP POPT_TABLEEND};
-	int ret;
-
-	ret = sofs_options(argc, argv, table, NULL, 0, 0);
-	if (ret != SOFS_OK) {
-		return ret;
-	}
-	ret = sofs_command(
-		json_pack("{s:s,s:b}", "request", "node_drain", "exit", 0));
-	if (ret == SOFS_OK && timeout > 0) {
-		ret = drain_wait(timeout);
-	}
-	if (end && ret != SOFS_NO_CSVD) {
-		int last = sofs_command(json_pack(
-			"{s:s,s:b}", "request", "node_drain", "exit", 1));
-
-		ret = ret != SOFS_OK ? ret : last;
-	}
-	return ret;
-}
-
-int sofs_node_resume(int argc, const char **argv)
-{
-	const struct poptOption table[] = {POPT_AUTOHELP POPT_TABLEEND};
-	int ret;
-
-	ret = sofs_options(argc, argv, table, NULL, 0, 0);
-	if (ret != SOFS_OK) {
-		return ret;
-	}
-	return sofs_command(json_pack("{s:s}", "request", "node_resume"));
 }

@@ -35,6 +35,7 @@ int sofs_volume_test_fence(int argc, const char **argv);
 int sofs_node_drain(int argc, const char **argv);
 int sofs_node_resume(int argc, const char **argv);
 int sofs_node_state(int argc, const char **argv);
+int sofs_open_list(int argc, const char **argv);
 int sofs_secret_rotate(int argc, const char **argv);
 
 /*
@@ -44,6 +45,9 @@ int sofs_secret_rotate(int argc, const char **argv);
 int sofs_request(json_t *in, json_t **out);
 /* The same, of which only success matters. */
 int sofs_command(json_t *in);
+
+/* What is known of all nodes; as sofs_request(). */
+int sofs_node_fetch(json_t **out);
 
 /*
  * Parses options; what is left over goes to args (at most max, rest NULL).

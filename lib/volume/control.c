@@ -16,6 +16,8 @@
 #include "gen_ndr/ndr_csv.h"
 
 #define CSV_CONTROL_PACKET 65536
+/* An older csvd sends fewer fields: the last ones are 0 then. */
+#define CSV_CONTROL_NEWER 64
 #define CSV_CONTROL_RETRY_MS 200
 
 struct csv_attachment {
@@ -34,7 +36,8 @@ struct csv_control {
 	struct tevent_fd *fde;
 	struct tevent_timer *retry;
 	struct csv_attachment *attachments;
-	uint8_t packet[CSV_CONTROL_PACKET];
+	uint16_t max_dialect, drain; /* csvd's last CSV_CONTROL_NODE */
+	uint8_t packet[CSV_CONTROL_PACKET + CSV_CONTROL_NEWER];
 };
 
 static void csv_control_connect(struct csv_control *c);
@@ -339,6 +342,11 @@ static void csv_control_message(struct csv_control *c,
 {
 	struct csv_attachment *a = csv_control_find(c, &msg->volume);
 
+	if (msg->type == CSV_CONTROL_NODE) {
+		c->max_dialect = msg->max_dialect;
+		c->drain = msg->drain;
+		return;
+	}
 	if (a == NULL || msg->event >= CSV_NUM_EVENTS) {
 		return;
 	}
@@ -373,7 +381,7 @@ static bool csv_control_read_one(struct csv_control *c)
 		struct cmsghdr align;
 		uint8_t buf[CMSG_SPACE(sizeof(int))];
 	} cmsg = {};
-	struct iovec iov = { c->packet, sizeof(c->packet) };
+	struct iovec iov = { c->packet, CSV_CONTROL_PACKET };
 	struct msghdr mh = {
 		.msg_iov = &iov,
 		.msg_iovlen = 1,
@@ -397,7 +405,8 @@ static bool csv_control_read_one(struct csv_control *c)
 	}
 	fd = csv_control_fd_of(&mh);
 	frame = talloc_new(c);
-	blob = data_blob_const(c->packet, n);
+	memset(c->packet + n, 0, CSV_CONTROL_NEWER);
+	blob = data_blob_const(c->packet, n + CSV_CONTROL_NEWER);
 	err = ndr_pull_struct_blob(
 		&blob,
 		frame,
@@ -538,4 +547,14 @@ int csv_control_attach(struct csv_control *control,
 	talloc_steal(a->vol, a);
 	*vol = a->vol;
 	return 0;
+}
+
+uint16_t csv_control_max_dialect(const struct csv_control *control)
+{
+	return control->max_dialect;
+}
+
+unsigned csv_control_drain(const struct csv_control *control)
+{
+	return control->drain;
 }

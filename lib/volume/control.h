@@ -52,4 +52,12 @@ int csv_control_attach(struct csv_control *control,
 		       unsigned timeout_ms,
 		       struct csv_volume **vol);
 
+/*
+ * What csvd last told of the nodes (../node/node.h): the highest dialect that
+ * all of them speak, 0 if nothing is known; and this node's enum
+ * csv_node_drain.
+ */
+uint16_t csv_control_max_dialect(const struct csv_control *control);
+unsigned csv_control_drain(const struct csv_control *control);
+
 #endif /* _CSV_VOLUME_CONTROL_H_ */

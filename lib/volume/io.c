@@ -27,6 +27,7 @@ struct csv_io {
 	enum csv_io_kind kind;
 	void *rbuf;
 	const void *wbuf;
+	const void *owner; /* of wbuf, or NULL */
 	size_t n;
 	int64_t offset;
 	uint32_t flags;
@@ -152,7 +153,8 @@ void csv_account_write(struct csv_handle *h,
 		       const void *buf,
 		       size_t n,
 		       int64_t offset,
-		       uint32_t flags)
+		       uint32_t flags,
+		       const void *owner)
 {
 	struct csv_volume_counters *c = &h->vol->counters;
 
@@ -165,7 +167,7 @@ void csv_account_write(struct csv_handle *h,
 	if (h->unstable != NULL ||
 	    (!(flags & CSV_F_STABLE) && !(h->how & CSV_O_SYNC)))
 	{
-		csv_unstable_add(h, buf, n, offset);
+		csv_unstable_add(h, buf, n, offset, owner);
 	}
 }
 
@@ -178,8 +180,12 @@ static int csv_io_account(struct csv_io *io)
 		csv_account_read(io->h, io->done);
 		break;
 	case CSV_IO_WRITE:
-		csv_account_write(
-			io->h, io->wbuf, io->done, io->offset, io->flags);
+		csv_account_write(io->h,
+				  io->wbuf,
+				  io->done,
+				  io->offset,
+				  io->flags,
+				  io->owner);
 		break;
 	case CSV_IO_FSYNC:
 		return csv_unstable_commit(io->h, io->serial);
@@ -278,12 +284,14 @@ struct tevent_req *csv_pwrite_send(TALLOC_CTX *mem_ctx,
 				   const void *buf,
 				   size_t n,
 				   int64_t offset,
-				   uint32_t flags)
+				   uint32_t flags,
+				   const void *owner)
 {
 	struct csv_io io = {
 		.h = h,
 		.kind = CSV_IO_WRITE,
 		.wbuf = buf,
+		.owner = owner,
 		.n = n,
 		.offset = offset,
 		.flags = flags,

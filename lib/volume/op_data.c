@@ -206,7 +206,7 @@ int csv_pwrite(struct csv_handle *h,
 	int ret = csv_call_handle(h, csv_do_pwrite, &args, NULL);
 
 	if (ret == 0) {
-		csv_account_write(h, buf, *nwritten, offset, flags);
+		csv_account_write(h, buf, *nwritten, offset, flags, NULL);
 	}
 	return ret;
 }

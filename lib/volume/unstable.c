@@ -13,6 +13,8 @@
  * A write to a place of which there is a copy replaces that: what is kept is
  * what was written, not how often.
  *
+ * A large write is not copied: the packet that it came in is kept.
+ *
  * Memory: CSV_UNSTABLE_MAX for each volume and process; half of it starts a
  * flush of the handle that writes. Above it writes are flushed one by one.
  */
@@ -146,10 +148,96 @@ static void csv_unstable_flush(struct csv_handle *h)
 	tevent_req_set_callback(req, csv_unstable_flushed, h);
 }
 
+/* Not for a small part of a large packet, of which all would be kept. */
+static bool csv_unstable_refers(const void *owner, size_t n)
+{
+	return owner != NULL && n >= CSV_OWNED_MIN &&
+	       talloc_get_size(owner) - n <= n / 8;
+}
+
+/* Keep these n bytes, in place of what was kept. false: no memory. */
+static bool csv_unstable_hold(struct csv_unstable *u,
+			      const void *buf,
+			      size_t n,
+			      const void *owner)
+{
+	const void *old = u->holder;
+
+	if (csv_unstable_refers(owner, n)) {
+		if (talloc_reference(u, owner) == NULL) {
+			return false;
+		}
+		u->copy = NULL;
+		u->data = buf;
+		u->holder = owner;
+	} else if (u->copy != NULL) {
+		memcpy(u->copy, buf, n);
+		return true;
+	} else {
+		uint8_t *copy = talloc_memdup(u, buf, n);
+
+		if (copy == NULL) {
+			return false;
+		}
+		u->copy = copy;
+		u->data = copy;
+		u->holder = copy;
+	}
+	if (old != NULL) {
+		talloc_unlink(u, discard_const(old));
+	}
+	return true;
+}
+
+static int csv_unstable_write_again(struct csv_handle *h,
+				    const uint8_t *buf,
+				    size_t n,
+				    int64_t offset)
+{
+	size_t done = 0;
+	int ret = 0;
+
+	while (ret == 0 && done < n) {
+		size_t part = 0;
+
+		ret = csv_pwrite(h,
+				 buf + done,
+				 n - done,
+				 offset + (int64_t)done,
+				 CSV_F_STABLE,
+				 &part);
+		if (ret == 0 && part == 0) {
+			ret = EIO;
+		}
+		done += part;
+	}
+	return ret;
+}
+
+/*
+ * A write that can't be kept goes to the disk, with all before it. When the
+ * owner that has it dies meanwhile, the flush of the next one says nothing of
+ * it: then it is written there.
+ */
+static void csv_unstable_bring(struct csv_handle *h,
+			       const void *buf,
+			       size_t n,
+			       int64_t offset)
+{
+	uint64_t epoch = h->vol->active_epoch;
+	int ret = csv_fsync(h, CSV_F_DATASYNC);
+
+	if (ret == 0 && h->vol->active_epoch != epoch) {
+		ret = csv_unstable_write_again(h, buf, n, offset);
+	}
+	csv_unstable_failed(h, ret);
+}
+
 void csv_unstable_add(struct csv_handle *h,
 		      const void *buf,
 		      size_t n,
-		      int64_t offset)
+		      int64_t offset,
+		      const void *owner)
 {
 	struct csv_volume *vol = h->vol;
 	struct csv_unstable *u = NULL;
@@ -159,24 +247,22 @@ void csv_unstable_add(struct csv_handle *h,
 	}
 	h->unstable_serial += 1;
 	u = csv_unstable_find(h, n, offset);
-	if (u != NULL) {
-		memcpy(u->data, buf, n);
+	if (u != NULL && csv_unstable_hold(u, buf, n, owner)) {
 		u->serial = h->unstable_serial;
 		u->epoch = vol->active_epoch;
 		DLIST_DEMOTE(h->unstable, u);
 		return;
 	}
-	if (vol->unstable_bytes + n > CSV_UNSTABLE_MAX) {
-		csv_unstable_failed(h, csv_fsync(h, CSV_F_DATASYNC));
+	if (u != NULL || vol->unstable_bytes + n > CSV_UNSTABLE_MAX) {
+		csv_unstable_bring(h, buf, n, offset);
 		return;
 	}
 	u = talloc_zero(h, struct csv_unstable);
-	if (u != NULL && csv_unstable_hash_ready(vol)) {
-		u->data = talloc_memdup(u, buf, n);
-	}
-	if (u == NULL || u->data == NULL) {
+	if (u == NULL || !csv_unstable_hash_ready(vol) ||
+	    !csv_unstable_hold(u, buf, n, owner))
+	{
 		talloc_free(u);
-		csv_unstable_failed(h, csv_fsync(h, CSV_F_DATASYNC));
+		csv_unstable_bring(h, buf, n, offset);
 		return;
 	}
 	u->offset = offset;
@@ -311,9 +397,18 @@ int csv_unstable_replay(struct csv_volume *vol)
 	return ret;
 }
 
+int csv_settle(struct csv_handle *h)
+{
+	if (h->vol == NULL || h->invalid || !csv_volume_runs(h->vol)) {
+		return 0;
+	}
+	return csv_unstable_settle(h);
+}
+
 /*
- * The application closed the handle. What it wrote must outlive the owner all
- * the same, and nothing is left to repeat it from: so it is flushed first.
+ * The application closed the handle, without csv_settle() or while the volume
+ * was not Active. What it wrote must outlive the owner all the same, and
+ * nothing is left to repeat it from: so it is flushed first, if it can be.
  */
 void csv_unstable_close(struct csv_handle *h)
 {

@@ -125,6 +125,11 @@ uint64_t csv_volume_epoch(const struct csv_volume *vol)
 	return vol->target.epoch;
 }
 
+enum csv_access csv_volume_told_access(const struct csv_volume *vol)
+{
+	return vol->target.access;
+}
+
 uint32_t csv_volume_owner(const struct csv_volume *vol)
 {
 	return vol->target.owner;

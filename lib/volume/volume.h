@@ -112,6 +112,8 @@ int csv_volume_event(struct csv_volume *vol,
 
 enum csv_state csv_volume_state(const struct csv_volume *vol);
 enum csv_access csv_volume_access(const struct csv_volume *vol);
+/* As csvd told last: access that may not be ready yet. */
+enum csv_access csv_volume_told_access(const struct csv_volume *vol);
 uint64_t csv_volume_epoch(const struct csv_volume *vol);
 /* CTDB number of the node that owned it when csvd last said so. */
 uint32_t csv_volume_owner(const struct csv_volume *vol);
@@ -287,6 +289,13 @@ int csv_pwrite(struct csv_handle *h,
 	       uint32_t flags,
 	       size_t *nwritten);
 int csv_fsync(struct csv_handle *h, uint32_t flags);
+/*
+ * Before the application closes it: what the owner has in its memory only is
+ * brought to the disk, at the next owner if that one dies meanwhile. As
+ * csv_fsync(), but does nothing when there is no such write, and nothing while
+ * the volume is not Active: who goes then does not wait.
+ */
+int csv_settle(struct csv_handle *h);
 
 struct tevent_req *csv_pread_send(TALLOC_CTX *mem_ctx,
 				  struct tevent_context *ev,
@@ -294,13 +303,22 @@ struct tevent_req *csv_pread_send(TALLOC_CTX *mem_ctx,
 				  void *buf,
 				  size_t n,
 				  int64_t offset);
+/* Smaller ones are copied: there is no need to look for their owner. */
+#define CSV_OWNED_MIN ((size_t)64 * 1024)
+/*
+ * owner: NULL, or the talloc chunk that holds `buf` and that nobody changes
+ * any more. What must be kept after the answer (a write that the owner of the
+ * volume has in its memory only) then refers to the chunk when most of that is
+ * `buf` and copying were dear; it is not looked at after the answer otherwise.
+ */
 struct tevent_req *csv_pwrite_send(TALLOC_CTX *mem_ctx,
 				   struct tevent_context *ev,
 				   struct csv_handle *h,
 				   const void *buf,
 				   size_t n,
 				   int64_t offset,
-				   uint32_t flags);
+				   uint32_t flags,
+				   const void *owner);
 struct tevent_req *csv_fsync_send(TALLOC_CTX *mem_ctx,
 				  struct tevent_context *ev,
 				  struct csv_handle *h,

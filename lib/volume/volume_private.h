@@ -69,7 +69,9 @@ struct csv_unstable {
 	size_t length;
 	uint64_t serial; /* of the write, grows */
 	uint64_t epoch;	 /* of the owner that has it in its memory */
-	uint8_t *data;	 /* talloc child */
+	const uint8_t *data;
+	const void *holder; /* of data: talloc child, or referred to */
+	uint8_t *copy;	    /* data, when it is a copy */
 };
 
 struct csv_handle {
@@ -194,13 +196,18 @@ void csv_account_write(struct csv_handle *h,
 		       const void *buf,
 		       size_t n,
 		       int64_t offset,
-		       uint32_t flags);
+		       uint32_t flags,
+		       const void *owner);
 
-/* unstable.c: writes that are not stable yet, kept while redirected */
+/*
+ * unstable.c: writes that are not stable yet, kept while redirected. `owner`
+ * as in csv_pwrite_send().
+ */
 void csv_unstable_add(struct csv_handle *h,
 		      const void *buf,
 		      size_t n,
-		      int64_t offset);
+		      int64_t offset,
+		      const void *owner);
 /*
  * A flush that was sent when the serial was `serial` succeeded. 0, or the
  * errno value of a flush of our own that failed, told once.

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * The transport that authenticates both nodes: TLS 1.3 with an external
- * pre-shared key (ECDHE-PSK or DHE-PSK, AES-128-GCM, SHA-256), no
+ * pre-shared key (ECDHE-PSK, AES-128-GCM, SHA-256), no
  * certificates, no tickets, no resumption.
  *
  * Client and server agree by ALPN, so under the handshake's protection,

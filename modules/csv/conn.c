@@ -98,7 +98,8 @@ static struct csv_share *csv_share_create(struct connection_struct *conn,
 	bool ok;
 
 	ok = csv_options_check(snum) && csv_volume_name_ok(service, volume) &&
-	     csv_redirect_options_ok(snum, service);
+	     csv_redirect_options_ok(snum, service) &&
+	     csv_dialect_options_ok(snum, service);
 	if (!ok) {
 		errno = EINVAL;
 		return NULL;
@@ -140,6 +141,12 @@ int csv_vfs_connect(struct vfs_handle_struct *handle,
 	csv_options_force(SNUM(conn));
 	share = csv_share_create(conn, service);
 	if (share == NULL) {
+		return -1;
+	}
+	if (csv_dialect_refuse(share, service)) {
+		csv_use_put_later(share->use);
+		TALLOC_FREE(share);
+		errno = EPROTO;
 		return -1;
 	}
 	if (csv_park_connect(conn, share->use)) {

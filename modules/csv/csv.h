@@ -60,6 +60,8 @@ struct csv_fsp {
 	uint64_t opened_serial;
 	struct timespec opened_at;
 	uint64_t listed; /* of the listing that brought it; 0: opened */
+	/* of a persistent handle: the directory that it was opened in */
+	struct csv_fhandle *dir;
 };
 
 /* options.c */
@@ -81,6 +83,9 @@ void csv_use_put(struct csv_use *use);
  * try nothing refers to the volume, and the way to its owner must outlive that.
  */
 void csv_use_put_later(struct csv_use *use);
+/* What csvd told of the nodes (lib/node/node.h); 0 without a csvd. */
+uint16_t csv_process_max_dialect(void);
+bool csv_process_drained(void);
 
 /* park.c */
 void csv_park_state(struct csv_volume *vol,
@@ -101,8 +106,13 @@ bool csv_redirect_options_ok(int snum, const char *service);
  */
 bool csv_redirect_connect(struct csv_share *share, const char *service);
 
-/* site.c: does `csv:site affinity` keep a client of this node here? */
-bool csv_site_keeps(int snum, uint32_t here, uint32_t owner);
+/* dialect.c */
+bool csv_dialect_options_ok(int snum, const char *service);
+/*
+ * true: the client is told to use a lower dialect; the caller fails the tree
+ * connect without a word.
+ */
+bool csv_dialect_refuse(struct csv_share *share, const char *service);
 
 /* stats.c */
 struct csv_stats *csv_stats_create(TALLOC_CTX *mem_ctx,
@@ -442,6 +452,20 @@ int csv_vfs_linux_setlease(struct vfs_handle_struct *handle,
 			   struct files_struct *fsp,
 			   int leasetype);
 
+
+/* whereabouts.c */
+/* A directory's file handle behind smbd's cookie. */
+void csv_cookie_add_dir(TALLOC_CTX *mem_ctx,
+			const struct csv_fhandle *dir,
+			DATA_BLOB *cookie);
+/* Shortens the cookie to what is smbd's. false: there was nothing behind it. */
+bool csv_cookie_split(DATA_BLOB *cookie, struct csv_fhandle *dir);
+/* true: the file has another name now, and *new_cookie says it. Blocks. */
+bool csv_cookie_rename(TALLOC_CTX *mem_ctx,
+		       struct vfs_handle_struct *handle,
+		       const struct csv_fhandle *dir,
+		       DATA_BLOB old_cookie,
+		       DATA_BLOB *new_cookie);
 
 /* generic.c */
 NTSTATUS csv_vfs_create_file(struct vfs_handle_struct *handle,

@@ -124,6 +124,31 @@ ssize_t csv_vfs_pwrite(struct vfs_handle_struct *handle,
 	return done;
 }
 
+/* The packet that brought these n bytes; NULL: they are not a client's. */
+static const void *csv_packet_of(const void *data, size_t n)
+{
+	struct smbXsrv_client *client = global_smbXsrv_client;
+	struct smbXsrv_connection *xconn = NULL;
+	struct smbd_smb2_request *req = NULL;
+	uintptr_t start = (uintptr_t)data;
+
+	xconn = client != NULL ? client->connections : NULL;
+	for (; xconn != NULL; xconn = xconn->next) {
+		req = DLIST_TAIL(xconn->smb2.requests);
+		for (; req != NULL; req = DLIST_PREV(req)) {
+			uintptr_t packet = (uintptr_t)req->in.pktbuf;
+
+			if (packet != 0 && start >= packet &&
+			    start + n <= packet + talloc_get_size(
+							  req->in.pktbuf))
+			{
+				return req->in.pktbuf;
+			}
+		}
+	}
+	return NULL;
+}
+
 struct tevent_req *csv_vfs_pwrite_send(struct vfs_handle_struct *handle,
 				       TALLOC_CTX *mem_ctx,
 				       struct tevent_context *ev,
@@ -134,11 +159,15 @@ struct tevent_req *csv_vfs_pwrite_send(struct vfs_handle_struct *handle,
 {
 	struct csv_handle *h = csv_handle_of(handle, fsp);
 	off_t start = csv_write_offset(fsp, offset);
+	const void *packet = NULL;
 
 	if (h == NULL) {
 		return NULL;
 	}
-	return csv_pwrite_send(mem_ctx, ev, h, data, n, start, 0);
+	if (n >= CSV_OWNED_MIN) {
+		packet = csv_packet_of(data, n);
+	}
+	return csv_pwrite_send(mem_ctx, ev, h, data, n, start, 0, packet);
 }
 
 ssize_t csv_vfs_io_recv(struct tevent_req *req, struct vfs_aio_state *state)

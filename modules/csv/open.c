@@ -110,6 +110,7 @@ static void csv_fsp_destroy(void *p_data)
 	struct csv_fsp *ext = p_data;
 
 	TALLOC_FREE(ext->h);
+	TALLOC_FREE(ext->dir);
 }
 
 static int csv_fsp_open(struct vfs_handle_struct *handle,
@@ -132,6 +133,7 @@ static int csv_fsp_open(struct vfs_handle_struct *handle,
 		return ENOMEM;
 	}
 	TALLOC_FREE(ext->h);
+	TALLOC_FREE(ext->dir);
 	ext->above = NULL;
 	ext->listed = 0;
 	mem_ctx = VFS_MEMCTX_FSP_EXTENSION(handle, fsp);
@@ -191,6 +193,25 @@ static int csv_fsp_open_above(struct vfs_handle_struct *handle,
 	return 0;
 }
 
+/* Where to look for the file when its client comes back (whereabouts.c). */
+static void csv_note_dir(struct vfs_handle_struct *handle,
+			 const struct csv_at *at,
+			 struct files_struct *fsp)
+{
+	struct csv_fsp *ext = NULL;
+
+	if (fsp->fsp_flags.is_pathref || fsp->op == NULL ||
+	    !fsp->op->global->persistent || at->dir == NULL ||
+	    strchr_m(at->name, '/') != NULL)
+	{
+		return;
+	}
+	ext = VFS_FETCH_FSP_EXTENSION(handle, fsp);
+	ext->dir = talloc_memdup(VFS_MEMCTX_FSP_EXTENSION(handle, fsp),
+				 csv_handle_fh(at->dir),
+				 sizeof(struct csv_fhandle));
+}
+
 int csv_vfs_openat(struct vfs_handle_struct *handle,
 		   const struct files_struct *dirfsp,
 		   const struct smb_filename *smb_fname,
@@ -217,6 +238,9 @@ int csv_vfs_openat(struct vfs_handle_struct *handle,
 	} else if (csv_at(handle, dirfsp, smb_fname, &at)) {
 		csv_flags = csv_how(share, fsp, how);
 		ret = csv_fsp_open(handle, &at, fsp, csv_flags, how->mode);
+		if (ret == 0) {
+			csv_note_dir(handle, &at, fsp);
+		}
 	} else {
 		ret = errno;
 	}
@@ -228,6 +252,9 @@ int csv_vfs_openat(struct vfs_handle_struct *handle,
 
 int csv_vfs_close(struct vfs_handle_struct *handle, struct files_struct *fsp)
 {
+	struct csv_handle *h = csv_handle_of(handle, fsp);
+	int ret = h != NULL ? csv_settle(h) : 0;
+
 	VFS_REMOVE_FSP_EXTENSION(handle, fsp);
-	return 0;
+	return csv_ret(ret);
 }

@@ -11,10 +11,13 @@ static const char *const csv_share_options[] = {
 	"csv:socket",
 	"csv:move on connect",
 	"csv:site affinity",
+	"csv:max cluster dialect",
+	"csv:dfs referral",
+	"csv:witness",
 	NULL,
 };
 
-/* csvd's, csvd/config.c, and csv:sites; in [global] only. */
+/* csvd's, csvd/config.c, csv:sites, sofs_witness's; in [global] only. */
 static const char *const csv_daemon_options[] = {
 	"csv:address",
 	"csv:port",
@@ -31,9 +34,11 @@ static const char *const csv_daemon_options[] = {
 	"csv:watchdog",
 	"csv:watchdog timeout",
 	"csv:take over wait",
+	"csv:spread interval",
 	"csv:fault",
 	"csv:fault file",
 	"csv:sites",
+	"csv:witness moves per second",
 	NULL,
 };
 

@@ -5,6 +5,7 @@
  */
 #include "csv.h"
 #include "lib/global_contexts.h"
+#include "lib/node/node.h"
 #include "lib/wire/conn.h"
 
 /* csvd answers an attach from memory; more than this means it hangs. */
@@ -190,4 +191,18 @@ void csv_use_put_later(struct csv_use *use)
 	if (use->linger == NULL) {
 		csv_use_put(use);
 	}
+}
+
+uint16_t csv_process_max_dialect(void)
+{
+	if (csv_process.control == NULL) {
+		return 0;
+	}
+	return csv_control_max_dialect(csv_process.control);
+}
+
+bool csv_process_drained(void)
+{
+	return csv_process.control != NULL &&
+	       csv_control_drain(csv_process.control) != CSV_NODE_UP;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Durable and persistent handles. smbd does the work, except for one thing.
+ * Durable and persistent handles. smbd does the work, except for two things;
+ * one is in whereabouts.c.
  *
  * A client that lost its connection sooner than its smbd noticed names the
  * session that it had; that smbd gives the session's handles back and, a
@@ -95,12 +96,31 @@ static void csv_given_back(const struct smbXsrv_open *op, DATA_BLOB cookie)
 	}
 }
 
+/* smbd's cookie becomes ours. */
+static void csv_cookie_complete(struct vfs_handle_struct *handle,
+				struct files_struct *fsp,
+				TALLOC_CTX *mem_ctx,
+				DATA_BLOB *cookie)
+{
+	struct csv_fsp *ext = VFS_FETCH_FSP_EXTENSION(handle, fsp);
+
+	if (ext != NULL && ext->dir != NULL) {
+		csv_cookie_add_dir(mem_ctx, ext->dir, cookie);
+	}
+}
+
 NTSTATUS csv_vfs_durable_cookie(struct vfs_handle_struct *handle,
 				struct files_struct *fsp,
 				TALLOC_CTX *mem_ctx,
 				DATA_BLOB *cookie)
 {
-	return SMB_VFS_NEXT_DURABLE_COOKIE(handle, fsp, mem_ctx, cookie);
+	NTSTATUS status;
+
+	status = SMB_VFS_NEXT_DURABLE_COOKIE(handle, fsp, mem_ctx, cookie);
+	if (NT_STATUS_IS_OK(status)) {
+		csv_cookie_complete(handle, fsp, mem_ctx, cookie);
+	}
+	return status;
 }
 
 NTSTATUS csv_vfs_durable_disconnect(struct vfs_handle_struct *handle,
@@ -125,15 +145,31 @@ NTSTATUS csv_vfs_durable_reconnect(struct vfs_handle_struct *handle,
 				   struct files_struct **fsp,
 				   DATA_BLOB *new_cookie)
 {
-	if (op->global->persistent) {
-		csv_given_back(op, old_cookie);
+	TALLOC_CTX *frame = talloc_stackframe();
+	DATA_BLOB cookie = old_cookie;
+	DATA_BLOB renamed = data_blob_null;
+	struct csv_fhandle dir;
+	NTSTATUS status;
+
+	if (csv_cookie_split(&cookie, &dir) &&
+	    csv_cookie_rename(frame, handle, &dir, cookie, &renamed))
+	{
+		cookie = renamed;
 	}
-	return SMB_VFS_NEXT_DURABLE_RECONNECT(handle,
-					      smb1req,
-					      op,
-					      old_cookie,
-					      lease,
-					      mem_ctx,
-					      fsp,
-					      new_cookie);
+	if (op->global->persistent) {
+		csv_given_back(op, cookie);
+	}
+	status = SMB_VFS_NEXT_DURABLE_RECONNECT(handle,
+						smb1req,
+						op,
+						cookie,
+						lease,
+						mem_ctx,
+						fsp,
+						new_cookie);
+	TALLOC_FREE(frame);
+	if (NT_STATUS_IS_OK(status)) {
+		csv_cookie_complete(handle, *fsp, mem_ctx, new_cookie);
+	}
+	return status;
 }

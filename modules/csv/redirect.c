@@ -16,11 +16,10 @@
 #include "smbd_park.h"
 #include "smbd_tcon.h"
 #include "redirect_wire.h"
-#include "ctdbd_conn.h"
-#include "ctdb/protocol/protocol.h"
 #include "lib/dbwrap/dbwrap.h"
 #include "lib/dbwrap/dbwrap_open.h"
-#include "lib/messages_ctdb.h"
+#include "lib/node/addresses.h"
+#include "lib/site/site.h"
 #include "lib/tsocket/tsocket.h"
 #include "lib/util/util_tdb.h"
 
@@ -60,62 +59,6 @@ bool csv_redirect_options_ok(int snum, const char *service)
 		service,
 		value);
 	return false;
-}
-
-struct csv_owner_addresses {
-	uint32_t node;
-	struct csv_redirect_addresses found;
-};
-
-static int csv_owner_address(uint32_t total,
-			     const struct sockaddr_storage *ip,
-			     uint32_t pinned_pnn,
-			     uint32_t current_pnn,
-			     void *private_data)
-{
-	struct csv_owner_addresses *owner = private_data;
-	struct csv_redirect_addresses *found = &owner->found;
-
-	if (current_pnn != owner->node ||
-	    found->num == ARRAY_SIZE(found->list))
-	{
-		return 0;
-	}
-	found->list[found->num] = *ip;
-	found->num += 1;
-	return 0;
-}
-
-/*
- * Public addresses first, they are those that clients can reach. One that
- * moves meanwhile costs the client a second try, which is accepted.
- */
-static bool csv_owner_addresses(uint32_t node,
-				struct csv_redirect_addresses *found)
-{
-	struct ctdbd_connection *ctdb = messaging_ctdb_connection();
-	struct csv_owner_addresses owner = { .node = node };
-	bool public_ips;
-
-	if (ctdb == NULL) {
-		return false;
-	}
-	for (public_ips = true;; public_ips = false) {
-		int ret = ctdbd_all_ip_foreach(ctdb,
-					       !public_ips,
-					       public_ips,
-					       csv_owner_address,
-					       &owner);
-		if (ret != 0) {
-			DBG_WARNING("ctdb does not tell the %s addresses\n",
-				    public_ips ? "public" : "nodes'");
-		}
-		if (!public_ips) {
-			break;
-		}
-	}
-	*found = owner.found;
-	return found->num > 0;
 }
 
 static struct db_context *csv_redirect_db(void)
@@ -220,7 +163,11 @@ static bool csv_redirect_answer(struct connection_struct *conn,
 	DATA_BLOB blob = {};
 	bool ok;
 
-	if (!csv_owner_addresses(owner, &addresses)) {
+	/* one that moves meanwhile costs a second try, which is accepted */
+	addresses.num = csv_node_addresses(owner,
+					   addresses.list,
+					   ARRAY_SIZE(addresses.list));
+	if (addresses.num == 0) {
 		DBG_WARNING("[%s]: no address of the owner, node %" PRIu32
 			    ", is known; redirecting the I/O instead\n",
 			    service,
@@ -251,10 +198,12 @@ static bool csv_redirect_wanted(struct csv_share *share)
 	{
 		return false;
 	}
+	/* a node that shall be empty keeps nobody */
 	return waited < CSV_REDIRECT_WAITED_S &&
-	       !csv_site_keeps(SNUM(conn),
-			       get_my_vnn(),
-			       csv_volume_owner(vol));
+	       (csv_process_drained() ||
+		!csv_site_keeps(SNUM(conn),
+				get_my_vnn(),
+				csv_volume_owner(vol)));
 }
 
 static bool csv_redirect_try(struct csv_share *share, const char *service)

@@ -142,6 +142,23 @@ void smb3_link_lost(struct smb3_client *client, NTSTATUS status)
 				  client);
 }
 
+void smb3_move(struct smb3_client *client, const char *address)
+{
+	if (client->closing || client->state == SMB3_CLIENT_DEAD) {
+		return;
+	}
+	smb3_trace(client, "moves to %s", address != NULL ? address : "another");
+	client->stats.moves += 1;
+	smb3_link_lost(client, NT_STATUS_RETRY);
+	TALLOC_FREE(client->moved_to);
+	if (address != NULL) {
+		client->moved_to = talloc_strdup(client, address);
+	} else {
+		client->address = (client->address + 1) %
+				  client->opts->num_addresses;
+	}
+}
+
 static void client_record_link(struct smb3_client *client)
 {
 	struct smb3_link *link = client->link;

@@ -63,6 +63,7 @@ struct smb3_stats {
 	uint32_t handles_lost;
 	uint32_t replays;
 	uint32_t redirects;
+	uint32_t moves;			/* told by witness */
 	uint32_t echoes;
 	double longest_echo_ms;
 	json_t *retried_status;		/* NT status -> count, from the server */
@@ -235,6 +236,11 @@ const char *smb3_address(const struct smb3_client *client);
 NTSTATUS smb3_client_connect(struct smb3_client *client);
 void smb3_client_close(struct smb3_client *client);
 void smb3_link_lost(struct smb3_client *client, NTSTATUS status);
+/*
+ * What a witness client does when it is told to ([MS-SMB2] 3.2.4.29): leave
+ * this node at once; address: go there, NULL: to the next one of the list.
+ */
+void smb3_move(struct smb3_client *client, const char *address);
 struct tevent_req *smb3_call_send(TALLOC_CTX *mem_ctx,
 				  struct smb3_client *client,
 				  struct smb3_handle *handle,
@@ -371,6 +377,7 @@ int mode_ops(struct main_context *ctx);
 int mode_outstanding(struct main_context *ctx);
 int mode_many(struct main_context *ctx);
 int mode_storm(struct main_context *ctx);
+int mode_price(struct main_context *ctx);
 
 /* control.c: commands on stdin or a fifo */
 struct control;

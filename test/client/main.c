@@ -24,6 +24,7 @@ static const struct mode modes[] = {
 	  "many requests at once, and what goes on beside them" },
 	{ "many", mode_many, "many sessions with open handles" },
 	{ "storm", mode_storm, "opens and closes without a pause" },
+	{ "price", mode_price, "what an open and a close take" },
 };
 
 struct cmdline {

@@ -3,8 +3,10 @@
  * Rounds of name-space, attribute and copy operations with known answers, and
  * a listing that goes on beside them.
  *
- * Commands: "status", "stop". --count is the number of entries to list,
- * --interval-ms the pause after each operation.
+ * Commands: "status"; "hold", answered with "held" when the round has ended and
+ * nothing is asked of the server any more (but ECHO); "go", the next round;
+ * "stop". --count is the number of entries to list, --interval-ms the pause
+ * after each operation.
  */
 #include "ops.h"
 
@@ -28,10 +30,29 @@ static void ops_command(const char *command, void *private_data)
 {
 	struct ops *ops = private_data;
 
+	if (strcmp(command, "hold") == 0) {
+		ops->hold = true; /* ops_wait_go() answers */
+		return;
+	}
+	if (strcmp(command, "go") == 0) {
+		ops->hold = false;
+	}
 	if (strcmp(command, "stop") == 0) {
 		ops->stop = true;
 	}
 	ops_answer(ops, ops->stop ? "stopping" : "status");
+}
+
+static void ops_wait_go(struct ops *ops)
+{
+	if (ops->hold) {
+		ops_answer(ops, "held");
+	}
+	while (ops->hold && !ops->stop) {
+		if (tevent_loop_once(ops->ctx->ev) != 0) {
+			smb_panic("tevent_loop_once");
+		}
+	}
 }
 
 static void ops_pause(struct ops *ops)
@@ -142,6 +163,7 @@ static void ops_run(struct ops *ops)
 	ops_answer(ops, "ready");
 	while (!ops->stop && report_errors(ops->report) < 20) {
 		ops_round(ops);
+		ops_wait_go(ops);
 		if (ops->ctx->seconds > 0 &&
 		    timeval_elapsed(&start) >= ops->ctx->seconds)
 		{

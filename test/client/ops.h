@@ -19,6 +19,7 @@ struct ops {
 	uint32_t done;
 	uint32_t repeated;
 	bool stop;
+	bool hold;			/* no further round till "go" */
 	json_t *longest;		/* operation -> longest in ms */
 	struct ops_listing *listing;
 };

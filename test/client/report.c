@@ -99,6 +99,7 @@ void report_client(struct report *report,
 		     json_integer(s->handles_lost));
 	set_prefixed(report, prefix, "replays", json_integer(s->replays));
 	set_prefixed(report, prefix, "redirects", json_integer(s->redirects));
+	set_prefixed(report, prefix, "moves", json_integer(s->moves));
 	set_prefixed(report, prefix, "echoes", json_integer(s->echoes));
 	set_prefixed(report, prefix, "longest_echo_ms",
 		     json_real(s->longest_echo_ms));

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """One smbd for the client's tests, alone in namespaces of its own."""
+import contextlib
 import os
 import pathlib
 import shutil
@@ -135,7 +136,8 @@ class Server:
         """All of smbd: the parent and every child."""
         victims = self.pids()
         for pid in victims:
-            os.kill(pid, how)
+            with contextlib.suppress(ProcessLookupError):   # it just ended
+                os.kill(pid, how)
         self.smbd.wait(20)
         # Until the last is reaped: Samba takes a zombie for the living
         # owner of a handle and refuses the reconnect.

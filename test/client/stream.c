@@ -4,7 +4,8 @@
  * the gaps between their acknowledgements.
  *
  * Commands on the control channel: "mark NAME" begins an event, "status"
- * prints the state, "stop" ends the stream. Each is answered with one JSON
+ * prints the state, "move ADDRESS" leaves the node for another one ("move
+ * next": for the next of the list), "stop" ends the stream. Each is answered with one JSON
  * line on stdout, which tells about the event so far (a mark: that ends). A gap counts for the one event during which most of it
  * passed.
  */
@@ -88,6 +89,11 @@ static void stream_command(const char *command, void *private_data)
 		stream_begin_event(s, command + 5);
 	} else if (strcmp(command, "status") == 0) {
 		stream_answer(s, "status", "");
+	} else if (strncmp(command, "move ", 5) == 0) {
+		const char *to = command + 5;
+
+		smb3_move(s->client, strcmp(to, "next") == 0 ? NULL : to);
+		stream_answer(s, "moving", to);
 	} else if (strcmp(command, "stop") == 0) {
 		s->stop = true;
 		stream_answer(s, "stopping", "");

@@ -7,7 +7,7 @@ import tempfile
 
 import pytest
 
-from beside import program
+from lanes import program
 
 HERE = pathlib.Path(__file__).resolve().parent
 BUILD = pathlib.Path(os.environ.get('SOFS_BUILD', HERE.parents[1] / 'build'))
@@ -37,9 +37,9 @@ def run(name):
 
 
 @pytest.mark.parametrize('name', names())
-@pytest.mark.beside(run=run)
-def test_fuzz(name, beside):
-    seconds, ran = beside
+@pytest.mark.program
+def test_fuzz(name):
+    seconds, ran = run(name)
     print(ran.stdout[-20000:])
     assert ran.returncode == 0, f'{name} found something'
     runs = int(re.search(r'number_of_executed_units: (\d+)',

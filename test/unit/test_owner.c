@@ -8,10 +8,12 @@
 #include <cmocka.h>
 #include "lib/util/dlinklist.h"
 #include "ctdb/include/ctdb_protocol.h"
+#include "csvd/clock.h"
 #include "csvd/fence_owner.h"
 #include "csvd/fence_test.h"
 #include "csvd/guard.h"
 #include "csvd/members.h"
+#include "csvd/mesh.h"
 #include "csvd/owner.h"
 #include "csvd/quorum.h"
 
@@ -132,7 +134,7 @@ static void a_start_waits_for_the_preferred(void **state)
 	bed->config.preferred = preferred;
 	bed->members[3].info = NULL;
 	assert_string_equal(line(bed), "012");
-	bed->csvd.started = timeval_current();
+	bed->csvd.started = csvd_clock();
 	assert_string_equal(line(bed), "3012");
 }
 
@@ -227,6 +229,9 @@ static void one_node_fences(void **state)
 	assert_int_equal(csvd_fence_rival(&bed->v), CSVD_NO_NODE);
 	bed->members[2].heard = guard_now();
 	assert_int_equal(csvd_fence_rival(&bed->v), 2);
+	/* so is who may have an answer of the owner's guard */
+	fences[2].state = CSV_FENCE_ASKS;
+	assert_int_equal(csvd_fence_rival(&bed->v), 2);
 	bed->members[2].flags = NODE_FLAGS_DISCONNECTED;
 	assert_int_equal(csvd_fence_rival(&bed->v), CSVD_NO_NODE);
 	/* another ownership, another volume */
@@ -259,6 +264,70 @@ static void who_was_fenced_is_not_fenced_again(void **state)
 	assert_int_equal(csvd_fence_doing(&bed->v), CSV_FENCE_DONE);
 	bed->rec.clean = true;
 	assert_int_equal(csvd_fence_doing(&bed->v), 0);
+}
+
+static void misses(struct bed *bed, uint32_t pnn, uint32_t *whom, uint32_t num)
+{
+	bed->info[pnn].inactive = whom;
+	bed->info[pnn].num_inactive = num;
+}
+
+/* Node 3 owns it, and this node does not see it. */
+static void the_others_must_miss_it_too(void **state)
+{
+	struct bed *bed = *state;
+	uint32_t gone = 3, self = 2, seen_by = 0;
+	uint32_t i;
+
+	bed->rec.clean = false;
+	bed->rec.owner = 3;
+	bed->members[3].flags = NODE_FLAGS_DISCONNECTED;
+	bed->members[3].died = guard_now() - 100;
+	for (i = 0; i < 3; i++) {
+		bed->members[i].heard = bed->members[3].died - 50;
+	}
+	/* they have said nothing since */
+	assert_false(csvd_fence_agreed(&bed->v, &seen_by));
+	assert_int_equal(seen_by, CSVD_NO_NODE);
+	for (i = 0; i < 3; i++) {
+		bed->members[i].heard = guard_now();
+	}
+	misses(bed, 0, &gone, 1);
+	assert_false(csvd_fence_agreed(&bed->v, &seen_by));
+	assert_int_equal(seen_by, 2);
+	misses(bed, 2, &gone, 1);
+	assert_true(csvd_fence_agreed(&bed->v, &seen_by));
+	/* who does not answer is not waited for, as long as enough do */
+	bed->members[2].heard = guard_now() - 60000;
+	assert_false(csvd_fence_agreed(&bed->v, &seen_by));
+	bed->csvd.num_nodes = 3;
+	assert_true(csvd_fence_agreed(&bed->v, &seen_by));
+	/* who is no active member itself has no say */
+	bed->members[2].heard = guard_now();
+	misses(bed, 2, &self, 1);
+	assert_true(csvd_fence_agreed(&bed->v, &seen_by));
+	assert_false(csvd_member_usable(&bed->csvd, 2));
+}
+
+static void of_two_one_goes(void **state)
+{
+	struct bed *bed = *state;
+	struct csvd_context *csvd = &bed->csvd;
+
+	DLIST_ADD(csvd->volumes, &bed->v);
+	/* CTDB's leader stays */
+	assert_int_equal(csvd_mesh_loser(csvd, 0, 2, 2), 0);
+	assert_int_equal(csvd_mesh_loser(csvd, 0, 2, 0), 2);
+	/* a third one that leads decides, nobody else */
+	assert_int_equal(csvd_mesh_loser(csvd, 0, 2, 3), CSVD_NO_NODE);
+	assert_int_equal(csvd_mesh_loser(csvd, 0, 2, CSVD_NO_NODE),
+			 CSVD_NO_NODE);
+	assert_int_equal(csvd_mesh_loser(csvd, 0, 2, ME), 2);
+	bed->rec.owner = 2;
+	bed->rec.clean = false;
+	assert_int_equal(csvd_mesh_loser(csvd, 0, 2, ME), 0);
+	bed->rec.clean = true;
+	assert_int_equal(csvd_mesh_loser(csvd, 0, 2, ME), 2);
 }
 
 static void an_owner_is_not_fenced_for_a_test(void **state)
@@ -321,6 +390,8 @@ int main(void)
 		T(records_are_the_majoritys),
 		T(one_node_fences),
 		T(who_was_fenced_is_not_fenced_again),
+		T(the_others_must_miss_it_too),
+		T(of_two_one_goes),
 		T(an_owner_is_not_fenced_for_a_test),
 		T(only_the_owner_moves_and_only_to_the_living),
 		T(no_confirmation_for_the_living),

@@ -7,7 +7,7 @@ import tempfile
 
 import pytest
 
-from beside import program
+from lanes import program
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get('SOFS_BUILD', TOP / 'build'))
@@ -30,9 +30,10 @@ def run(name):
 
 
 @pytest.mark.parametrize('name', names())
-@pytest.mark.beside(run=run)
-def test_unit(name, beside):
-    print(beside.stdout)
-    assert beside.returncode == 0, f'{name} ended with {beside.returncode}'
-    assert re.search(r'PASSED +\] [1-9][0-9]* test', beside.stdout), \
+@pytest.mark.program
+def test_unit(name):
+    ran = run(name)
+    print(ran.stdout)
+    assert ran.returncode == 0, f'{name} ended with {ran.returncode}'
+    assert re.search(r'PASSED +\] [1-9][0-9]* test', ran.stdout), \
         f'{name} ran no test'

@@ -29,9 +29,11 @@ struct fixture {
 	unsigned drained;
 	unsigned replayed;
 	unsigned states[CSV_NUM_STATES];
+	bool dead; /* the owner, another one comes while somebody waits */
 };
 
 static const struct csv_cred root_cred = {};
+static int packets; /* that live */
 
 static int run(const char *fmt, ...) PRINTF_ATTRIBUTE(1, 2);
 static int run(const char *fmt, ...)
@@ -102,6 +104,18 @@ static void fixture_power_cut(struct fixture *f)
 	fixture_target(f, false);
 }
 
+static void fixture_wake(void *private_data)
+{
+	struct fixture *f = private_data;
+
+	if (f->dead) {
+		f->dead = false;
+		fixture_umount(f);
+		fixture_mount(f);
+		fixture_target(f, false);
+	}
+}
+
 static void fixture_state(struct csv_volume *vol,
 			  enum csv_state old_state,
 			  enum csv_state new_state,
@@ -155,6 +169,8 @@ static int setup(void **state)
 		.state_fn = fixture_state,
 		.drained_fn = fixture_drained,
 		.replayed_fn = fixture_replayed,
+		.wake_fn = fixture_wake,
+		.wake_private = f,
 		.private_data = f,
 		.wake_fd = -1,
 	};
@@ -199,6 +215,15 @@ static struct csv_handle *open_ok(struct fixture *f,
 	return h;
 }
 
+/* A file that is there after a power cut. */
+static struct csv_handle *open_new(struct fixture *f)
+{
+	return open_ok(f,
+		       "a",
+		       CSV_O_READ | CSV_O_WRITE | CSV_O_CREAT | CSV_O_STABLE,
+		       0644);
+}
+
 static void write_with(struct csv_handle *h,
 		       const char *text,
 		       int64_t offset,
@@ -230,6 +255,16 @@ static void read_is(struct csv_handle *h, const char *text, int64_t offset)
 
 	assert_int_equal(csv_pread(h, buf, sizeof(buf) - 1, offset, &n), 0);
 	assert_string_equal(buf, text);
+}
+
+static void read_char_is(struct csv_handle *h, char what, int64_t offset)
+{
+	char c = 0;
+	size_t n = 0;
+
+	assert_int_equal(csv_pread(h, &c, 1, offset, &n), 0);
+	assert_int_equal(n, 1);
+	assert_int_equal(c, what);
 }
 
 static void test_handle_survives_a_move(void **state)
@@ -324,11 +359,7 @@ static void test_deleted_file_lives_until_closed(void **state)
 static void test_stable_write_survives_a_power_cut(void **state)
 {
 	struct fixture *f = *state;
-	struct csv_handle *h = open_ok(f,
-				       "a",
-				       CSV_O_READ | CSV_O_WRITE | CSV_O_CREAT |
-					       CSV_O_STABLE,
-				       0644);
+	struct csv_handle *h = open_new(f);
 
 	write_ok(h, "on the disk", 0);
 	fixture_power_cut(f);
@@ -369,11 +400,7 @@ static void test_grace_lasts_until_ready(void **state)
 static void test_unstable_writes_survive_a_power_cut(void **state)
 {
 	struct fixture *f = *state;
-	struct csv_handle *h = open_ok(f,
-				       "a",
-				       CSV_O_READ | CSV_O_WRITE | CSV_O_CREAT |
-					       CSV_O_STABLE,
-				       0644);
+	struct csv_handle *h = open_new(f);
 	unsigned i;
 
 	/* only the writes of a redirected process are kept */
@@ -395,6 +422,62 @@ static void test_unstable_writes_survive_a_power_cut(void **state)
 	write_unstable(h, "6", 1);
 	fixture_power_cut(f);
 	read_is(h, "56222", 0);
+}
+
+static struct fixture *cut_in_fsync;
+
+static int fsync_at_the_end(struct csv_file *file, uint32_t flags)
+{
+	struct fixture *f = cut_in_fsync;
+
+	(void)file;
+	(void)flags;
+	assert_int_equal(run("xfs_io -x -c shutdown %s", f->mnt), 0);
+	f->dead = true;
+	return CSV_E_LOST;
+}
+
+/*
+ * So much is kept that a write is flushed at once; its owner dies in the
+ * flush, and that of the next owner has nothing to bring.
+ */
+static void test_write_above_the_limit_survives_a_power_cut(void **state)
+{
+	struct fixture *f = *state;
+	struct csv_handle *h = open_new(f);
+	struct csv_backend_ops dies = *f->vol->backend->ops;
+
+	write_ok(h, "0000", 0);
+	dies.fsync = fsync_at_the_end;
+	cut_in_fsync = f;
+	f->vol->backend->ops = &dies;
+	f->vol->target.access = CSV_ACCESS_REDIRECTED;
+	f->vol->unstable_bytes = 64 * 1024 * 1024;
+	write_unstable(h, "1111", 0);
+	f->vol->unstable_bytes = 0;
+	assert_int_equal(csv_volume_state(f->vol), CSV_STATE_ACTIVE);
+	fixture_power_cut(f);
+	read_is(h, "1111", 0);
+}
+
+/* The flush before a close meets the owner's end. */
+static void test_close_while_the_owner_dies(void **state)
+{
+	struct fixture *f = *state;
+	struct csv_handle *h = open_new(f);
+	struct csv_backend_ops dies = *f->vol->backend->ops;
+
+	write_ok(h, "0000", 0);
+	f->vol->target.access = CSV_ACCESS_REDIRECTED;
+	write_unstable(h, "1111", 0);
+	dies.fsync = fsync_at_the_end;
+	cut_in_fsync = f;
+	f->vol->backend->ops = &dies;
+	assert_int_equal(csv_settle(h), 0);
+	TALLOC_FREE(h);
+	fixture_power_cut(f);
+	h = open_ok(f, "a", CSV_O_READ, 0);
+	read_is(h, "1111", 0);
 }
 
 static void test_stable_names_survive_a_power_cut(void **state)
@@ -564,7 +647,8 @@ static void test_write_while_paused_is_done_later(void **state)
 	struct tevent_req *req = NULL;
 
 	fixture_event(f, CSV_EVENT_DRAIN);
-	req = csv_pwrite_send(f->mem, f->ev, h, "later", 5, 0, CSV_F_STABLE);
+	req = csv_pwrite_send(f->mem, f->ev, h, "later", 5, 0, CSV_F_STABLE,
+			      NULL);
 	assert_non_null(req);
 	tevent_req_set_callback(req, io_done, &r);
 	tevent_loop_once(f->ev);
@@ -578,6 +662,77 @@ static void test_write_while_paused_is_done_later(void **state)
 	read_is(h, "later", 0);
 }
 
+#define LARGE ((size_t)64 * 1024)
+
+static int packet_freed(char *packet)
+{
+	packets -= packet != NULL ? 1 : 0;
+	return 0;
+}
+
+/* As smbd does: the packet is freed when the write was answered. */
+static const char *write_packet(struct fixture *f,
+				struct csv_handle *h,
+				char what,
+				size_t packet_size,
+				int64_t offset)
+{
+	char *packet = talloc_array(f->mem, char, packet_size);
+	struct io_result r = {};
+	struct tevent_req *req = NULL;
+
+	assert_non_null(packet);
+	memset(packet, what, packet_size);
+	talloc_set_destructor(packet, packet_freed);
+	packets += 1;
+	req = csv_pwrite_send(f->mem,
+			      f->ev,
+			      h,
+			      packet + packet_size - LARGE,
+			      LARGE,
+			      offset,
+			      0,
+			      packet);
+	assert_non_null(req);
+	tevent_req_set_callback(req, io_done, &r);
+	loop_until(f, &r.done);
+	assert_int_equal(r.ret, 0);
+	assert_int_equal(r.n, LARGE);
+	talloc_unlink(f->mem, packet);
+	return packet;
+}
+
+static void test_large_unstable_write_is_not_copied(void **state)
+{
+	struct fixture *f = *state;
+	struct csv_handle *h = open_new(f);
+	const size_t size = LARGE + 112;
+	const char *packet = NULL;
+
+	f->vol->target.access = CSV_ACCESS_REDIRECTED;
+	packet = write_packet(f, h, 'a', size, 0);
+	assert_ptr_equal(h->unstable->data, packet + 112);
+	assert_int_equal(packets, 1);
+	packet = write_packet(f, h, 'b', size, 0); /* replaces the first */
+	assert_ptr_equal(h->unstable->data, packet + 112);
+	assert_int_equal(packets, 1);
+
+	write_packet(f, h, 'c', 2 * LARGE, 0); /* half of it is no data */
+	assert_int_equal(packets, 0);
+	assert_int_equal(f->vol->unstable_bytes, LARGE);
+
+	write_packet(f, h, 'd', size, 0);
+	write_packet(f, h, 'e', size, (int64_t)LARGE);
+	assert_int_equal(packets, 2);
+	fixture_power_cut(f);
+	assert_int_equal(packets, 2);
+	read_char_is(h, 'd', 0);
+	read_char_is(h, 'd', (int64_t)LARGE - 1);
+	read_char_is(h, 'e', (int64_t)LARGE);
+	assert_int_equal(csv_fsync(h, 0), 0);
+	assert_int_equal(packets, 0);
+}
+
 static void test_drain_waits_for_what_is_in_flight(void **state)
 {
 	struct fixture *f = *state;
@@ -587,7 +742,8 @@ static void test_drain_waits_for_what_is_in_flight(void **state)
 	struct tevent_req *req = NULL;
 	bool drained = false;
 
-	req = csv_pwrite_send(f->mem, f->ev, h, "now", 3, 0, CSV_F_STABLE);
+	req = csv_pwrite_send(f->mem, f->ev, h, "now", 3, 0, CSV_F_STABLE,
+			      NULL);
 	assert_non_null(req);
 	tevent_req_set_callback(req, io_done, &r);
 	fixture_event(f, CSV_EVENT_DRAIN);
@@ -631,6 +787,9 @@ int main(void)
 		T(test_stable_write_survives_a_power_cut),
 		T(test_grace_lasts_until_ready),
 		T(test_unstable_writes_survive_a_power_cut),
+		T(test_write_above_the_limit_survives_a_power_cut),
+		T(test_large_unstable_write_is_not_copied),
+		T(test_close_while_the_owner_dies),
 		T(test_stable_names_survive_a_power_cut),
 		T(test_dead_file_system_is_no_eio),
 		T(test_listed_file_is_opened_later),

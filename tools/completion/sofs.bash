@@ -6,18 +6,24 @@ _sofs_volumes()
 	sofs volume list 2>/dev/null | sed -e 1d -e 's/ .*//'
 }
 
+_sofs_nodes()
+{
+	sofs node state 2>/dev/null | sed -e 1,2d -e 's/ .*//'
+}
+
 _sofs()
 {
 	local cur=${COMP_WORDS[COMP_CWORD]}
 	local words=""
 
 	case "$COMP_CWORD" in
-	1) words="volume node secret" ;;
+	1) words="volume node open secret" ;;
 	2)
 		case "${COMP_WORDS[1]}" in
 		volume) words="state list add remove move confirm-fenced
 				test-fence" ;;
 		node) words="state drain resume" ;;
+		open) words="list" ;;
 		secret) words="rotate" ;;
 		esac
 		;;
@@ -34,8 +40,12 @@ _sofs()
 		"volume remove" | "volume confirm-fenced")
 			words=$(_sofs_volumes)
 			;;
-		"volume list" | "node state") words="--json" ;;
-		"node drain") words="--timeout --exit" ;;
+		"volume list" | "node state" | "open list") words="--json" ;;
+		"node drain")
+			words="$(_sofs_nodes) --to --grace --wait --timeout
+				--dry-run --exit"
+			;;
+		"node resume") words=$(_sofs_nodes) ;;
 		esac
 		;;
 	esac

@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/*
- * Sites of a stretch cluster. `csv:sites` in [global] names the nodes of each
- * one: "berlin:0,1 paris:2,3". A node in no site belongs to none.
- */
-#include "csv.h"
+#include "includes.h"
+#include "lib/site/site.h"
 
 static bool csv_site_has(const char *word, uint32_t node)
 {
