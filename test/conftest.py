@@ -5,9 +5,7 @@ import os
 
 import pytest
 
-import beside as side
-
-PROGRAMS = pytest.StashKey()
+import lanes
 
 
 def pytest_addoption(parser):
@@ -26,22 +24,10 @@ def pytest_configure(config):
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items):
     """First what may be disturbed, at last what must not be."""
-    items.sort(key=side.place)
+    items.sort(key=lanes.place)
 
 
-def pytest_collection_finish(session):
-    """The programs begin."""
-    if not session.config.option.collectonly:
-        session.stash[PROGRAMS] = side.Programs(session.items)
-
-
-def pytest_sessionfinish(session):
-    """None stays behind, also after Ctrl-C."""
-    if PROGRAMS in session.stash:
-        session.stash[PROGRAMS].end()
-
-
-@pytest.fixture
-def beside(request):
-    """What the test's own function returned (see beside.py)."""
-    return request.session.stash[PROGRAMS].result(request.node)
+def pytest_itemcollected(item):
+    """What shares a set-up stays together."""
+    if not item.get_closest_marker('program'):
+        item.add_marker(pytest.mark.xdist_group(item.path.name))

@@ -86,7 +86,7 @@ def bound(rate, busy, added):
 
 
 def once(bed, run, count, seconds, tries=3):
-    """(requests, what count() grew by) of one run."""
+    """(requests, what each number of count() grew by) of one run."""
     settle(bed)
     before = count()
     try:
@@ -97,14 +97,16 @@ def once(bed, run, count, seconds, tries=3):
         print(f"again: {str(why)[-120:].strip()}", flush=True)
         return once(bed, run, count, seconds, tries - 1)
     settle(bed)
-    return requests, count() - before
+    return requests, [now - was for now, was in zip(count(), before)]
 
 
-def per_request(bed, run, count):
-    """What count() grows by for each request of run(seconds)."""
-    (few, low), (many, high) = (once(bed, run, count, seconds)
-                                for seconds in SECONDS)
-    return (high - low) / max(many - few, 1)
+def per_request(bed, run, *counts):
+    """What each count() grows by for each request of run(seconds)."""
+    (few, low), (many, high) = (
+        once(bed, run, lambda: [count() for count in counts], seconds)
+        for seconds in SECONDS)
+    return [(after - before) / max(many - few, 1)
+            for before, after in zip(low, high)]
 
 
 def floor(bed, path, cell, what):
@@ -128,15 +130,18 @@ def cpu_row(bed, path, rate, cell, what, rounds):
     for _ in range(rounds):
         for node, side in ((bed.node(2), "redirected"),
                            (bed.node(1), "direct")):
-            sums[side].append(10000 * per_request(
-                bed, lambda seconds, node=node: rate(
-                    bed, node, "bench", what, cell, seconds),
-                lambda: cpu_seconds(bed)))
+            rates = []
+
+            def run(seconds, node=node, rates=rates):
+                rates.append(rate(bed, node, "bench", what, cell, seconds))
+                return rates[-1]
+            servers, busy = per_request(
+                bed, run, lambda: cpu_seconds(bed), machine_seconds)
+            sums[side].append(10000 * servers)
         sums["floor"].append(floor(bed, path, cell, what))
-        measured = lambda seconds: rate(
-            bed, bed.node(1), "bench", what, cell, seconds)
-        sums["busy"].append(per_request(bed, measured, machine_seconds))
-        sums["rate"].append(measured(SECONDS[0]))
+        # of the last side, direct
+        sums["busy"].append(busy)
+        sums["rate"].append(rates[-1])
     median = {side: statistics.median(of) for side, of in sums.items()}
     added = median["redirected"] - median["direct"]
     gib = cell[0] * 10000 / (1 << 30)

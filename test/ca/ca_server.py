@@ -1,24 +1,29 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """One smbd that grants persistent handles, its shares on an XFS of its own.
 
-[ca] has the module; [short] and [long] differ in how long they keep handles.
+[ca] has the module; [short] and [long] differ in how long they keep handles;
+[plain] promises nothing.
 A client of it is one ClientGuid that comes back after its smbd was killed.
 """
+import errno
 import fcntl
 import json
 import os
 import pathlib
+import shutil
 import signal
 import struct
 import subprocess
 import sys
 
-TOP = pathlib.Path(__file__).resolve().parents[2]
+HERE = pathlib.Path(__file__).resolve().parent
+TOP = HERE.parents[1]
 sys.path.insert(0, str(TOP / "test/park"))
 
 # pylint: disable=wrong-import-position
 import smb2raw as raw  # noqa: E402
-from park_server import GLOBAL, PREFIX, Server, until  # noqa: E402
+from park_server import (  # noqa: E402
+    GLOBAL, PREFIX, Server, compiled_module, until)
 
 BUILD = pathlib.Path(os.environ.get("SOFS_BUILD", TOP / "build"))
 SHARE = """
@@ -32,7 +37,8 @@ SHORT = 4
 CONF = (GLOBAL + "	persistent handles = yes\n"
         "[ca]" + SHARE + "	vfs objects = acl_xattr streams_xattr ca\n"
         "[short]" + SHARE + f"	ca:timeout = {SHORT}\n"
-        "[long]" + SHARE + "	ca:timeout = 5000\n")
+        "[long]" + SHARE + "	ca:timeout = 5000\n"
+        "[plain]" + SHARE.replace("= yes", "= no"))
 GOING_DOWN = 0x8004587D  # XFS_IOC_GOINGDOWN
 WITHOUT_LOG = struct.pack("<I", 2)
 FILE_NOT_AVAILABLE = 0xC0000467
@@ -40,6 +46,10 @@ NOT_GRANTED = 0xC0000055
 LOCK_CONFLICT = 0xC0000054
 NOT_LOCKED = 0xC000007E
 NAME_NOT_FOUND = 0xC0000034
+FILE_CLOSED = 0xC0000128
+SHARING_VIOLATION = 0xC0000043
+COLLISION = 0xC0000035
+USER = "daemon"
 
 
 def shell(*argv):
@@ -48,11 +58,44 @@ def shell(*argv):
                           stdout=subprocess.PIPE).stdout.strip()
 
 
+def persistent_create(name, guid=None, **kwargs):
+    """A CREATE for a persistent handle, and its CreateGuid."""
+    guid = guid or os.urandom(16)
+    return raw.create_body(
+        name, context=raw.persistent_context(guid), **kwargs), guid
+
+
+def instance_create(name, instance, version=None, guid=None):
+    """A CREATE for an instance of an application, for it alone."""
+    return raw.create_body(name, share=0, context=raw.chain_contexts(
+        raw.persistent_context(guid or os.urandom(16)),
+        raw.instance_context(instance, version)))
+
+
+def is_persistent(reply):
+    """Has it become one? Its CREATE must have succeeded."""
+    assert reply.status == 0, hex(reply.status)
+    answer = raw.create_contexts(reply).get(b"DH2Q")
+    return answer is not None and struct.unpack("<II", answer)[1] == 2
+
+
+def _is_free(device):
+    """No file system is mounted from it, anywhere."""
+    try:
+        os.close(os.open(device, os.O_RDONLY | os.O_EXCL))
+    except OSError as err:
+        if err.errno != errno.EBUSY:
+            raise
+        return False
+    return True
+
+
 class CaServer(Server):
     """smbd; its share is a mount of a loop device."""
+    conf_text = CONF
 
     def __init__(self, top):
-        super().__init__(top, conf=CONF)
+        super().__init__(top, conf=self.conf_text)
         self.share, self.loop = top / "share", None
 
     def add_modules(self, folder):
@@ -73,15 +116,26 @@ class CaServer(Server):
         shell("mount", self.loop, str(self.share))
 
     def umount(self):
-        """Waits for io that ended processes have left."""
+        """Waits for io that ended processes have left, and for a mount
+        namespace that begins just now with a copy of the mount."""
         until(lambda: subprocess.run(["umount", str(self.share)],
                                      check=False).returncode == 0)
+        until(lambda: _is_free(self.loop))
 
     def open_files(self):
         """What locking.tdb says, lost handles included."""
-        out = shell(str(PREFIX / "bin/smbstatus"), "-s", str(self.conf),
-                    "--locks", "--json")
-        return json.loads(out)["open_files"]
+        said = []
+        until(lambda: self._smbstatus(said))
+        return json.loads(said[-1])["open_files"]
+
+    def _smbstatus(self, said):
+        """Not when the smbd that was killed died in a transaction and no other
+        has been at the database since, which smbstatus opens to read only."""
+        done = subprocess.run(
+            [str(PREFIX / "bin/smbstatus"), "-s", str(self.conf), "--locks",
+             "--json"], capture_output=True, text=True, check=False)
+        said.append(done.stdout)
+        return done.returncode == 0
 
     def drop_xfs(self):
         """What use_xfs() made."""
@@ -119,6 +173,42 @@ class CaServer(Server):
         name = pathlib.Path(self.loop).name
         return int(pathlib.Path(
             f"/sys/block/{name}/stat").read_text("ascii").split()[15])
+
+
+class DyingServer(CaServer):
+    """smbd, of which the process that serves a client can be killed in the
+    middle of a CREATE (vfs_die_test.c), also without vfs_ca: [ca] and
+    [without]. Its clients are not root."""
+    conf_text = CONF.replace(" ca\n", " ca die_test\n") + (
+        "[without]" + SHARE + "	vfs objects = acl_xattr streams_xattr "
+        "die_test\n[global]\n	die:file = {top}/die\n")
+
+    def __init__(self, top):
+        super().__init__(top)
+        subprocess.run(
+            [PREFIX / "bin/smbpasswd", "-c", self.conf, "-s", "-a", USER],
+            input=b"secret\nsecret\n", check=True, stdout=subprocess.DEVNULL)
+        (top / "share").chmod(0o777)
+
+    def connect(self, **kwargs):
+        """A client."""
+        return raw.Connection(self.port, USER, "secret", **kwargs)
+
+    def add_modules(self, folder):
+        """And the one that kills."""
+        super().add_modules(folder)
+        shutil.copy(compiled_module(HERE / "vfs_die_test.c"), folder)
+
+    def die(self, client, point, body):
+        """The client's smbd, when it is at this point of the CREATE; the
+        client is connected again."""
+        point_file = self.top / "die"
+        point_file.write_text(point)
+        client.conn.send((raw.CREATE, client.tid, body))
+        until(lambda: not client.children & self.children())
+        assert not point_file.exists()
+        client.conn.close()
+        client.connect()
 
 
 class Client:
@@ -162,10 +252,9 @@ class Client:
         if persistent:
             kwargs["context"] = raw.persistent_context(guid, timeout)
         reply = self.ok(raw.CREATE, raw.create_body(name, **kwargs))
-        contexts = raw.create_contexts(reply)
-        if persistent:
-            assert struct.unpack("<II", contexts[b"DH2Q"])[1] == 2
-        return File(self, name, raw.file_id(reply), guid, contexts)
+        assert is_persistent(reply) == persistent
+        return File(self, name, raw.file_id(reply), guid,
+                    raw.create_contexts(reply))
 
 
 class File:

@@ -58,15 +58,20 @@ def bed_keeper(request):
     keeper.down()
 
 
+def _failed(node):
+    """Has the test failed?"""
+    reports = (getattr(node, f"report_{when}", None)
+               for when in ("setup", "call"))
+    return any(report and report.failed for report in reports)
+
+
 @pytest.fixture
 def bed(bed_keeper, request):
     """Three healthy nodes, two clients, the LUN vol1, no shares."""
     the_bed = bed_keeper.healthy()
     the_bed.mark(f"test {request.node.nodeid} begins")
     yield the_bed
-    if any(getattr(request.node, f"report_{when}", None)
-           and getattr(request.node, f"report_{when}").failed
-           for when in ("setup", "call")):
+    if _failed(request.node):
         where = the_bed.keep_logs(request.node.name)
         print(f"logs of all nodes: {where}")
         if request.config.getoption("--keep-bed", False):
@@ -93,5 +98,8 @@ def new_bed(request):
         made.append(Bed.up(**kwargs))
         return made[-1]
     yield make
-    for one in made:
+    for number, one in enumerate(made, 1):
+        if _failed(request.node):
+            print("logs of all nodes: "
+                  f"{one.keep_logs(f'{request.node.name}-{number}')}")
         one.down()

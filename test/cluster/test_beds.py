@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Beds that a test makes for itself, beside other tests: what the bed of all
-tests cannot show without its end."""
+"""Beds that a test makes for itself: what the bed of all tests cannot show
+without its end."""
 
 import contextlib
 import os
@@ -8,12 +8,13 @@ import pathlib
 import signal
 import subprocess
 import sys
-import tempfile
 
 import pytest
 
 from bed import Bed, checks, faults, lun, proc, remains
 from test_bed import write_mount
+
+pytestmark = pytest.mark.patient
 
 HERE = pathlib.Path(__file__).resolve().parent
 
@@ -28,7 +29,7 @@ def own_bed(**kwargs):
         bed.down()
 
 
-def bad_sector_and_blocked_disk():
+def test_bad_sector_and_blocked_disk():
     """A bad sector fails reads until it is written; a blocked disk hangs
     writes until it is let go."""
     with own_bed() as bed:
@@ -59,12 +60,6 @@ def fail_disk(bed):
         assert child.wait(20) == 0
 
 
-@pytest.mark.beside(run=bad_sector_and_blocked_disk)
-def test_bad_sector_and_blocked_disk(beside):
-    """Reads fail, writes hang, as on a real disk."""
-    assert beside is None
-
-
 def leftovers(bed_dir, before):
     """Anything of a bed that still exists; before: its processes then."""
     found = [str(bed_dir)] if bed_dir.exists() else []
@@ -75,24 +70,19 @@ def leftovers(bed_dir, before):
     return found
 
 
-def down():
-    """What is left of a bed with an open file system, while it is up and
-    after it."""
+def test_nothing_is_left_after_down():
+    """No process, namespace, mount, loop device or file of a bed with an open
+    file system."""
     with own_bed(volumes=1, wait=False) as bed:
         write_mount(bed.nodes[0])
         before = remains.processes(bed.dir)
         up = leftovers(bed.dir, before)
         bed.down()
-        return up, leftovers(bed.dir, before)
+        assert up and not leftovers(bed.dir, before)
 
 
-@pytest.mark.beside(run=down)
-def test_nothing_is_left_after_down(beside):
-    """No process, namespace, mount, loop device or file."""
-    assert beside[0] and not beside[1]
-
-
-def crash(victim):
+@pytest.mark.parametrize("victim", ["owner", "keeper"])
+def test_nothing_is_left_after_a_crash(victim):
     """An owner that is killed takes its bed along; a killed keeper takes
     the processes along, and a sweep removes the rest."""
     script = (f"import sys; sys.path.insert(0, {str(HERE)!r})\n"
@@ -119,15 +109,8 @@ def crash(victim):
         owner.kill()
 
 
-@pytest.mark.parametrize("victim", ["owner", "keeper"])
-@pytest.mark.beside(run=crash)
-def test_nothing_is_left_after_a_crash(victim, beside):
-    """Nor after a crash of who made the bed, or of its keeper."""
-    assert victim and beside is None
-
-
-def interrupted(tmp_path):
-    """Ctrl-C in the middle of a pytest run."""
+def test_interrupted_run_leaves_nothing(tmp_path):
+    """Ctrl-C in the middle of a pytest run takes the bed along."""
     test = tmp_path / "test_it.py"
     test.write_text(
         "import time\n"
@@ -151,22 +134,12 @@ def interrupted(tmp_path):
     assert leftovers(bed_dir, before) == []
 
 
-def interrupted_run():
-    """The same in a directory that goes away."""
-    with tempfile.TemporaryDirectory() as where:
-        interrupted(pathlib.Path(where))
-
-
-@pytest.mark.beside(run=interrupted_run)
-def test_interrupted_run_leaves_nothing(beside):
-    """Ctrl-C takes the bed along."""
-    assert beside is None
-
-
-def power_cut(fstype):
-    """The power cut is as real on ext4 and btrfs as on XFS."""
+@pytest.mark.parametrize("fstype", ["ext4", "btrfs"])
+def test_other_file_systems_lose_power_too(fstype):
+    """The power cut is as real on ext4 and btrfs as on XFS: what was flushed
+    is there, the rest is not."""
     with own_bed(wait=False, volumes=1, fstype=fstype, size="512M") as bed:
-        return lose_power(bed)
+        assert lose_power(bed) == [5 * 2048, 0]
 
 
 def lose_power(bed):
@@ -184,10 +157,3 @@ def lose_power(bed):
     sizes = one.run("sh", "-c", "cd /csv/vol1; for f in synced lost; do "
                     "stat -c %b $f 2>/dev/null || echo 0; done").stdout
     return list(map(int, sizes.split()))
-
-
-@pytest.mark.parametrize("fstype", ["ext4", "btrfs"])
-@pytest.mark.beside(run=power_cut)
-def test_other_file_systems_lose_power_too(fstype, beside):
-    """What was flushed is there, the rest is not."""
-    assert beside == [5 * 2048, 0], fstype

@@ -4,7 +4,6 @@ while its smbd still has it; handles are used while a node is silent that CTDB
 does not miss yet."""
 
 import os
-import pathlib
 import time
 
 import pytest
@@ -14,6 +13,7 @@ from drive import Running, Stream
 
 TIMES = 3 if os.environ.get("SOFS_SOAK") else 1
 SILENT_S = 8
+GONE_MS = 5000                  # elsewhere, CTDB's recovery in it
 NOTICED_MS = 3000               # an ECHO is not answered for 1500
 
 
@@ -40,19 +40,10 @@ def test_client_is_cut_from_its_node(bed, volume, numbers):
     panics.check()
 
 
-def ctdbd_is_patched(bed):
-    """Has this Samba the patch that the test is about?"""
-    program = bed.nodes[0].run("sh", "-c", "command -v ctdbd").stdout.strip()
-    return b"push-record ended by recovery" in pathlib.Path(
-        bed.nodes[0].root + program).read_bytes()
-
-
 def test_operations_while_a_node_is_silent(bed, volume):
     """What is done with persistent handles is told to every node. One that
     has just fallen silent, and that CTDB does not miss yet, delays it until
     CTDB does, no longer."""
-    if not ctdbd_is_patched(bed):
-        pytest.skip("ctdbd waits 60 s for a dead node's answer")
     with Running(bed.client, "ops", "vms", "ops-1", [bed.node(2)]) as one, \
             Running(bed.clients[1], "ops", "vms", "ops-2",
                     [bed.node(1)]) as two:
@@ -70,3 +61,32 @@ def test_operations_while_a_node_is_silent(bed, volume):
         ops.assert_no_error()
         assert max(ops.report["longest_operation_ms"].values()) \
             <= 2000 * SILENT_S
+
+
+@pytest.mark.parametrize("how", [("ban", "60", "unban"), ("stop", "continue")],
+                         ids=["banned", "stopped"])
+def test_inactive_node_lets_its_clients_go(bed, volume, how):
+    """A client of an address that CTDB does not move goes to another node when
+    its node is banned or stopped; one that has no other comes back in the end.
+    Neither loses anything. (Patch 0024: without, ECHOs are answered, and
+    nothing else.)"""
+    one, two = bed.node(2), bed.node(3)
+    with Stream(bed.client, "vms", "goes", [one, two],
+                verify_through=two) as goes, \
+            Stream(bed.clients[1], "vms", "waits", [one],
+                   verify_through=two) as waits:
+        waits.more_blocks()
+        goes.mark("inactive")
+        one.ctdb(*how[:-1])
+        try:
+            proc.wait_until("the client is elsewhere", lambda: goes.status()
+                            ["address"] == two.address, 20, 0.05)
+            goes.more_blocks(50)
+        finally:
+            one.ctdb(how[-1])
+        bed.wait_healthy()
+        waits.more_blocks(20, 60)
+    goes.assert_whole()
+    waits.assert_whole()
+    assert goes.gap_ms("inactive") <= GONE_MS
+    volume.check()

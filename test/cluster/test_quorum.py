@@ -11,6 +11,7 @@ import pytest
 from bed import checks, faults, proc, samba
 from drive import Volume, quorum
 
+pytestmark = pytest.mark.long
 SOAK = bool(os.environ.get("SOFS_SOAK"))
 LOST_S, TAKEN_S = 3, 4
 WATCH_S = 8     # two periods of CTDB's leader timeout, and more
@@ -198,16 +199,12 @@ def test_voters_talk_to_members_only(bed):
     assert out.stdout.count('"answers": true') == 1
 
 
-THIRD = {"disk": quorum.disk, "file": quorum.shared_file,
-         "smb": quorum.smb_share, "azure": quorum.azure}
-
-
 # half a minute each: one of them in check, all in soak
-@pytest.mark.parametrize("kind", THIRD if SOAK else ["disk"])
+@pytest.mark.parametrize("kind", quorum.THIRD if SOAK else ["disk"])
 def test_two_nodes_and_a_third_vote(new_bed, kind):
     """Cut from each other, the holder keeps it; dead, the other one gets it;
     without the third vote as well, nobody has it."""
-    bed = new_bed(nodes=2, clients=2, cluster_lock=THIRD[kind])
+    bed = new_bed(nodes=2, clients=2, cluster_lock=quorum.THIRD[kind])
     one, two = bed.nodes
     old = quorum.wait_holder(bed, one)
     new = two if old == one else one
@@ -247,13 +244,15 @@ def _stays_away(bed, volume, node):
     return volume.reason(node)
 
 
-@pytest.mark.parametrize("kind", THIRD if SOAK else ["disk"])
+@pytest.mark.skipif(not SOAK, reason="a minute each; make soak runs it")
+@pytest.mark.parametrize("kind", quorum.THIRD)
 def test_old_database_comes_up_first(new_bed, tmp_path, kind):
     """Of two nodes one dies, the other takes over alone and dies, the first
     comes up alone, with a database that knows nothing of that: it waits. The
     other comes back: everything goes on after its epoch, and with both there
     again either may go on alone."""
-    bed = new_bed(nodes=2, clients=2, volumes=1, cluster_lock=THIRD[kind])
+    bed = new_bed(nodes=2, clients=2, volumes=1,
+                  cluster_lock=quorum.THIRD[kind])
     one, two = bed.nodes
     volume = Volume(bed).add(preferred=(0, 1))
     assert volume.wait_active() == one

@@ -7,17 +7,19 @@ by each node for itself, is as coherent as the best of them.
 """
 
 import os
+import time
 
 import pytest
 
 from bed import faults, proc
-from drive import Running, Session, Stream, Volume
+from drive import Running, Session, Stream, Volume, followed
 from drive.ledger import Ledger
 from drive.session import SHARING_VIOLATION
 
 AGENT = ("ocf:heartbeat:Filesystem?device=/shared/cfs&directory=/csv/cfs"
          "&fstype=none&options=bind")
 DEATH_MS = 5000
+SPREAD_S = 40
 
 
 def mounted(node):
@@ -114,3 +116,27 @@ def test_shared_volume_when_a_node_dies(bed, volume):
     assert stays.gap_ms("death") <= DEATH_MS
     all_direct(volume)
     assert mounted(bed.node(3))
+
+
+def where(bed, streams):
+    """How many of them each node serves, the most first."""
+    at = [bed.node_at(stream.status()["address"]) for stream in streams]
+    return sorted((at.count(node) for node in bed.nodes), reverse=True)
+
+
+def test_clients_are_spread(bed, volume):
+    """As after the other nodes were away: all clients are at one. Each of the
+    others draws its share, nobody is moved twice or notices more than a
+    moment, and that is the end of it."""
+    all_direct(volume)
+    with followed(bed, "together", [bed.node(2)], 4) as (streams, followers):
+        followers.wait_registered()
+        proc.wait_until("spread", lambda: where(bed, streams) == [2, 1, 1],
+                        SPREAD_S, 0.5)
+        moves = len(followers.moves())
+        time.sleep(8)
+        assert where(bed, streams) == [2, 1, 1]
+        assert len(followers.moves()) == moves
+        assert all(len(followers.moves(number)) <= 1 for number in range(4))
+    for stream in streams:
+        stream.assert_whole()

@@ -6,17 +6,13 @@ import concurrent.futures
 import json
 import os
 import pathlib
-import re
-import signal
-import subprocess
-import tempfile
 import time
 
 import pytest
 
 from bed import samba
-from bed.moved import Moved
 from drive import Volume, accounted
+from drive.torture import passed, torture
 
 SOAK = bool(os.environ.get("SOFS_SOAK"))
 REPORT = pathlib.Path(os.environ.get("SOFS_BUILD", samba.REPO / "build")) \
@@ -31,49 +27,7 @@ QUICK = """smb2.create smb2.read smb2.rw smb2.streams smb2.getinfo
 # that expire.
 SLOW = """smb2.dir smb2.ioctl smb2.oplock smb2.lease smb2.timestamps smb2.notify
     smb2.acls-with-sysacl smb2.durable-open smb2.durable-v2-open""".split()
-# The whole suite ends with a crash of smbtorture 4.25.0 in its first test.
-SPLIT = {"smb2.compound": """invalid1 invalid2 invalid3 invalid4 interim1
-    interim2 interim3 compound-break compound-padding related2 related3
-    related4 related5 related6 related7 related8 related9 unrelated1
-    create-write-close""".split()}
 REPEAT = 3
-TIMEOUT_S = 1800 if SOAK else 300
-RESULT = re.compile(r"^(success|failure|error|skip): ([^\n[]+?)(?: \[)?$",
-                    re.M)
-
-
-def torture_once(client, address, share, test):
-    """{name: outcome} of one run of smbtorture, and its output. A run that
-    does not end is ended: what it did not come to has not passed."""
-    word = samba.USERS["alice"][1]
-    client.bed.moved.append(Moved(share, address, whole=False))
-    with tempfile.TemporaryFile("w+", errors="replace") as out:
-        child = client.popen(
-            "smbtorture", "--configfile", client.dir / "smb.conf",
-            "--target=samba3", "-U", f"alice%{word}",
-            f"//{address}/{share}", test, stdout=out,
-            stderr=subprocess.STDOUT)
-        try:
-            child.wait(TIMEOUT_S)
-            ended = ""
-        except subprocess.TimeoutExpired:
-            ended = f"\n{test} did not end within {TIMEOUT_S} s\n"
-            os.killpg(child.pid, signal.SIGKILL)
-            child.wait()
-        out.seek(0)
-        output = out.read() + ended
-    return {name: outcome for outcome, name in RESULT.findall(output)}, output
-
-
-def torture(client, address, share, suite):
-    """The same of a suite, taken apart where it must be."""
-    results, output = {}, ""
-    for part in SPLIT.get(suite, [None]):
-        test = suite if part is None else f"{suite}.{part}"
-        found, text = torture_once(client, address, share, test)
-        results.update(found)
-        output += text
-    return results, output
 
 
 def timed_torture(*args):
@@ -81,11 +35,6 @@ def timed_torture(*args):
     began = time.monotonic()
     results, output = torture(*args)
     return results, output, time.monotonic() - began
-
-
-def passed(results):
-    """Names of what succeeded."""
-    return {name for name, outcome in results.items() if outcome == "success"}
 
 
 @pytest.fixture(name="table", scope="module")

@@ -13,8 +13,10 @@ from bed.moved import Moved
 from drive import Stream
 from drive.ledger import Ledger
 
+pytestmark = pytest.mark.long
 SOAK = bool(os.environ.get("SOFS_SOAK"))
 RUNS = 5
+DEATHS = 5 if SOAK else 3       # most of the time is a node's way back
 MOVE_MS, DEATH_MS = 1000, 5000
 
 
@@ -98,7 +100,7 @@ def test_owner_dies(bed, volume, fault):
     """The client's node stays; the owner is killed or loses power."""
     with Stream(bed.client, "vms", "deaths", [bed.node(2)],
                 verify_through=bed.node(2)) as stream:
-        for number in range(RUNS):
+        for number in range(DEATHS):
             owner = volume.owner()
             if owner == bed.node(2):
                 volume.move(bed.node(1))
@@ -113,7 +115,7 @@ def test_owner_dies(bed, volume, fault):
             bed.wait_healthy()
             volume.wait_active()
     stream.assert_whole()
-    judge_gaps([stream.gap_ms(f"death {n}") for n in range(RUNS)], DEATH_MS)
+    judge_gaps([stream.gap_ms(f"death {n}") for n in range(DEATHS)], DEATH_MS)
 
 
 def test_dead_owner_is_fenced_first(bed, volume):

@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Fixture ``world``: stubs around the event script (event_world.py)."""
+"""Fixtures: stubs around an event script (event_world.py, dns_world.py)."""
 
-from event_world import world  # noqa: F401  pylint: disable=unused-import
+# pylint: disable=unused-import
+from dns_world import dns      # noqa: F401
+from event_world import world  # noqa: F401

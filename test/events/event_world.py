@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A world of stubs for the event script: csvd and sofs that log how they were
+"""A world of stubs for an event script: programs that log how they were
 called, ctdb's own functions file from the Samba tree."""
 
 import os
@@ -11,7 +11,7 @@ import time
 import pytest
 
 REPO = pathlib.Path(__file__).resolve().parents[2]
-SCRIPT = REPO / "ctdb-events/45.csv.script"
+SCRIPTS = REPO / "ctdb-events"
 DEV_PREFIX = "/var/cache/sofs/dev/prefix"
 
 
@@ -31,17 +31,17 @@ def functions_file():
 
 
 class World:
-    """A CTDB_BASE, a run directory, and stubs on the PATH."""
+    """A CTDB_BASE with one script, a run directory, and stubs on the PATH."""
 
-    def __init__(self, path):
-        self.path = path
+    ctdb = "false"
+
+    def __init__(self, path, script):
+        self.path, self.script = path, script
         self.calls_file = path / "calls"
         for name in ("bin", "run", "var", "base/events/legacy"):
             (path / name).mkdir(parents=True)
         shutil.copy(functions_file(), path / "base/functions")
-        shutil.copy(SCRIPT, path / "base/events/legacy/45.csv.script")
-        self.stub("csvd", "exit 0")
-        self.stub("sofs", "exit 0")
+        shutil.copy(SCRIPTS / f"{script}.script", path / "base/events/legacy")
         self.daemons = []
 
     def stub(self, name, body):
@@ -55,7 +55,7 @@ class World:
 
     def options(self, text):
         """The options file beside the script."""
-        (self.path / "base/events/legacy/45.csv.options").write_text(
+        (self.path / f"base/events/legacy/{self.script}.options").write_text(
             text, encoding="utf-8")
 
     def running_csvd(self):
@@ -75,18 +75,20 @@ class World:
                                                 encoding="utf-8")
         return child
 
-    def event(self, *args):
+    def event(self, *args, path=None):
         """Run the script; (exit code, output, seconds)."""
-        env = {"PATH": f"{self.path}/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        env = {"PATH": path or
+               f"{self.path}/bin:/usr/sbin:/usr/bin:/sbin:/bin",
                "CTDB_BASE": str(self.path / "base"),
                "CTDB_SCRIPT_VARDIR": str(self.path / "var"),
                "CTDB_CSV_RUN_DIR": str(self.path / "run"),
-               "CTDB": "false",
+               "CTDB": self.ctdb,
+               "CTDB_LOGGING": f"file:{self.path}/log",
                # ctdb-config reads the CTDB_BASE above only in this mode
                "CTDB_TEST_MODE": "yes"}
         began = time.monotonic()
         done = subprocess.run(
-            [str(self.path / "base/events/legacy/45.csv.script"), *args],
+            [f"{self.path}/base/events/legacy/{self.script}.script", *args],
             env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             text=True, check=False, timeout=60)
         return done.returncode, done.stdout, time.monotonic() - began
@@ -129,7 +131,9 @@ class World:
 
 @pytest.fixture
 def world(tmp_path):
-    """The script's surroundings."""
-    made = World(tmp_path)
+    """45.csv's surroundings."""
+    made = World(tmp_path, "45.csv")
+    made.stub("csvd", "exit 0")
+    made.stub("sofs", "exit 0")
     yield made
     made.close()

@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from event_world import SCRIPT
+from event_world import SCRIPTS
 
 LIMIT = 5  # seconds: an event that takes longer can ban a node
 
@@ -184,8 +184,9 @@ def test_other_events_do_nothing(world, event):
 
 
 def test_shellcheck():
-    """The script is clean POSIX sh."""
+    """All scripts are clean POSIX sh."""
     done = subprocess.run(
-        ["shellcheck", "-s", "sh", "-e", "SC1091", "-e", "SC1090", SCRIPT],
+        ["shellcheck", "-s", "sh", "-e", "SC1091", "-e", "SC1090",
+         *SCRIPTS.glob("*.script")],
         capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout

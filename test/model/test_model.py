@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from beside import program
+from lanes import program
 
 RUN = pathlib.Path(__file__).resolve().parents[2] / 'doc/model/run'
 SECONDS = 600  # alone on a core none takes more than 20
@@ -49,20 +49,22 @@ def run(name):
 
 
 @pytest.mark.parametrize('name', HOLDS)
-@pytest.mark.beside(run=run)
-def test_holds(name, beside):
-    print(beside.stdout[:20000])
-    assert beside.returncode == 0
-    seen = int(re.search(r'(\d+) states, stored', beside.stdout).group(1))
+@pytest.mark.program
+def test_holds(name):
+    ran = run(name)
+    print(ran.stdout[:20000])
+    assert ran.returncode == 0
+    seen = int(re.search(r'(\d+) states, stored', ran.stdout).group(1))
     assert seen > HOLDS[name][1], 'the model has lost behaviour'
 
 
 @pytest.mark.parametrize('name', BREAKS)
-@pytest.mark.beside(run=run)
-def test_without_the_rule_it_breaks(name, beside):
-    print(beside.stdout[:20000])
-    assert beside.returncode == 1
-    assert re.search(BREAKS[name][1], beside.stdout)
+@pytest.mark.program
+def test_without_the_rule_it_breaks(name):
+    ran = run(name)
+    print(ran.stdout[:20000])
+    assert ran.returncode == 1
+    assert re.search(BREAKS[name][1], ran.stdout)
 
 
 def test_every_rule_is_tried():

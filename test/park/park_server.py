@@ -10,6 +10,7 @@ import functools
 import json
 import os
 import pathlib
+import re
 import shutil
 import socket
 import subprocess
@@ -169,6 +170,15 @@ class Server:
         """All lines of the smbd processes."""
         return "".join(path.read_text(errors="replace")
                        for path in sorted((self.top / "log").glob("log.*")))
+
+    def log_of(self, connection):
+        """Where the smbd of one connection writes: of another one that ends
+        lines may still come."""
+        said = subprocess.run(
+            ["ss", "-Htnp", "state", "established",
+             f"dport = :{connection.sock.getsockname()[1]}"],
+            stdout=subprocess.PIPE, text=True, check=True).stdout
+        return self.top / "log" / f"log.{re.search('pid=([0-9]+)', said)[1]}"
 
     def lines(self, text):
         """How often a text is in the log."""

@@ -315,12 +315,12 @@ def tree_body(share):
 
 
 def create_body(name, disposition=3, access=0x1F01FF, oplock=OPLOCK_NONE,
-                options=0, share=7, context=b""):
-    """CREATE; disposition 1 opens, 3 opens or creates."""
+                options=0, share=7, context=b"", attributes=0):
+    """CREATE; disposition 1 opens, 2 creates, 3 opens or creates."""
     raw = name.encode("utf-16-le")
     space = raw + b"\0" * (-len(raw) % 8) if context else raw or b"\0\0"
-    return struct.pack("<HBBIQQIIIIIHHII", 57, 0, oplock, 2, 0, 0, access, 0,
-                       share, disposition, options, 120, len(raw),
+    return struct.pack("<HBBIQQIIIIIHHII", 57, 0, oplock, 2, 0, 0, access,
+                       attributes, share, disposition, options, 120, len(raw),
                        120 + len(space) if context else 0,
                        len(context)) + space + context
 
@@ -328,6 +328,26 @@ def create_body(name, disposition=3, access=0x1F01FF, oplock=OPLOCK_NONE,
 def create_context(name, data):
     """A CREATE's only context."""
     return struct.pack("<IHHHHI4s4x", 0, 16, 4, 0, 24, len(data), name) + data
+
+
+def chain_contexts(*contexts):
+    """Several of them."""
+    chain = b""
+    for context in contexts[:-1]:
+        context += b"\0" * (-len(context) % 8)
+        chain += struct.pack("<I", len(context)) + context[4:]
+    return chain + contexts[-1]
+
+
+def instance_context(instance, version=None):
+    """SMB2_CREATE_APP_INSTANCE_ID and, if there is one, its _VERSION."""
+    found = struct.pack("<IHHHHI16sHH16s", 0, 16, 16, 0, 32, 20, bytes.fromhex(
+        "45bca66aefa7f74a9008fa462e144d74"), 20, 0, instance)
+    if version is None:
+        return found
+    return chain_contexts(found, struct.pack(
+        "<IHHHHI16sHHIQQ", 0, 16, 16, 0, 32, 24, bytes.fromhex(
+            "b982d0b73b56074fa07b524a8116a010"), 24, 0, 0, *version))
 
 
 def lease_context(key, state):
@@ -363,6 +383,17 @@ def rename_body(handle, name):
 def file_id(reply):
     """Of a CREATE's answer."""
     return reply.body[64:80]
+
+
+def create_action(reply):
+    """Of a CREATE's answer: 0 superseded, 1 opened, 2 created, 3
+    overwritten."""
+    return struct.unpack_from("<I", reply.body, 4)[0]
+
+
+def create_attributes(reply):
+    """Of a CREATE's answer."""
+    return struct.unpack_from("<I", reply.body, 56)[0]
 
 
 def create_contexts(reply):

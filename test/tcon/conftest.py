@@ -23,6 +23,10 @@ CONF = park_server.CONF.partition("[parked]")[0] + """
 	msdfs root = yes
 	vfs objects = tcon_test
 	tcon_test:caps = 0x80
+[data]
+	path = {top}/share
+	vfs objects = tcon_test
+	tcon_test:fail data = 0123456789
 """
 
 

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Patch 0020: what a TREE_CONNECT carries reaches a module's connect_fn, and
-the module's answer reaches the client.
+"""Patches 0020 and 0021: what a TREE_CONNECT carries reaches a module's
+connect_fn, and the module's answer reaches the client.
 
-On an smbd without the patch all of these fail.
+On an smbd without the first all of these fail, without the second those of
+the error data.
 """
 import itertools
 import os
@@ -13,8 +14,8 @@ import smb2raw as raw
 
 INVALID, BAD_NAME, DENIED = 0xC000000D, 0xC00000CC, 0xC0000022
 RECONNECT, REDIRECT, EXTENSION = 1, 2, 4
-RESERVED, IDENTITY, ANNOUNCE, FAIL, WAIT, FAIL_NOT = (
-    0, 1, 0x7F01, 0x7F02, 0x7F03, 0x7F04)
+RESERVED, IDENTITY, ANNOUNCE, FAIL, WAIT, FAIL_NOT, FAIL_DATA = (
+    0, 1, 0x7F01, 0x7F02, 0x7F03, 0x7F04, 0x7F05)
 ASYMMETRIC, TO_OWNER = 0x80, 0x100
 ERROR_ID = 0x72645253
 
@@ -61,6 +62,7 @@ class Client:
         self.server = server
         kwargs.setdefault("dialect", 0x0311)
         self.raw = server.connect(**kwargs)
+        self.log = server.log_of(self.raw)
 
     def connect(self, request):
         """The answer to one TREE_CONNECT."""
@@ -84,7 +86,9 @@ class Client:
     def lines(self):
         """The module's lines, in words, without what smbd puts before."""
         found = []
-        for line in self.server.log().splitlines():
+        text = self.log.read_text(errors="replace") \
+            if self.log.exists() else ""
+        for line in text.splitlines():
             for word in ("TCON ", "CONTEXT "):
                 if word in line:
                     found.append((word + line.partition(word)[2]).split())
@@ -206,12 +210,12 @@ def test_compounds(client):
     assert [client.raw.wait(mid).status for mid in mids] == [0, 0]
 
 
-def check_error(reply, data):
+def check_error(reply, data, error_id=ERROR_ID):
     """An error with one context, which is all there is of the answer."""
     size, count, _, length = struct.unpack_from("<HBBI", reply.body)
     assert (size, count, length) == (9, 1, 8 + len(data))
     assert reply.body[8:8 + length] == struct.pack("<II", len(data),
-                                                   ERROR_ID) + data
+                                                   error_id) + data
     assert len(reply.body) - 8 - length in range(8)
 
 
@@ -225,6 +229,35 @@ def test_error_context(client, size):
     reply = client.connect(body((FAIL, struct.pack("<II", DENIED, 0) + data)))
     assert reply.status == DENIED
     assert reply.body == struct.pack("<HBBIB", 9, 0, 0, 0, 0)
+
+
+@pytest.mark.parametrize("size", [1, 2, 8, 123, 65000])
+def test_error_data(client, size):
+    """Patch 0021: the data of a status, in a context with the default id;
+    without data or a status it is no failure."""
+    data = os.urandom(size)
+    for status in (0xC05D0001, DENIED):
+        check_error(client.connect(body(
+            (FAIL_DATA, struct.pack("<I", status) + data))), data, 0)
+    for wrong in (struct.pack("<I", 0) + data, struct.pack("<I", DENIED)):
+        assert client.connect(body((FAIL_DATA, wrong))).status == 0
+
+
+@pytest.mark.parametrize("dialect", [0x0302, 0x0311])
+@pytest.mark.parametrize("encrypt", [False, True])
+def test_error_data_by_dialect(server, dialect, encrypt):
+    """Below 3.1.1 there are no contexts: the data itself."""
+    client = Client(server, dialect=dialect, encrypt=encrypt)
+    for _ in range(2):
+        reply = client.connect(raw.tree_body("data"))
+        assert reply.status == DENIED
+        if dialect == 0x0311:
+            check_error(reply, b"0123456789", 0)
+            continue
+        assert reply.body[:18] == struct.pack(
+            "<HBBI", 9, 0, 0, 10) + b"0123456789"
+        assert len(reply.body) - 18 in range(8)
+    assert client.raw.echo() < 1
 
 
 def test_no_failure(client):

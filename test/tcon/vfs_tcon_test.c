@@ -20,6 +20,9 @@
 /* as FAIL, but connect_fn succeeds */
 #define TCON_TEST_FAIL_NOT 0x7f04
 
+/* status, data of that status */
+#define TCON_TEST_FAIL_DATA 0x7f05
+
 static bool tcon_test_waited;
 
 /* FNV-1a */
@@ -57,6 +60,7 @@ static void tcon_test_log(struct connection_struct *conn)
 		TCON_TEST_FAIL,
 		TCON_TEST_WAIT,
 		TCON_TEST_FAIL_NOT,
+		TCON_TEST_FAIL_DATA,
 	};
 	size_t i;
 
@@ -118,6 +122,37 @@ static bool tcon_test_fails(struct connection_struct *conn, uint16_t type)
 			      length - 8);
 }
 
+static bool tcon_test_fails_with_data(struct connection_struct *conn)
+{
+	const uint8_t *data = NULL;
+	size_t length = 0;
+
+	if (!smbd_tcon_context(conn, TCON_TEST_FAIL_DATA, 0, &data, &length) ||
+	    length < 4 || smbd_tcon_fail_data == NULL)
+	{
+		return false;
+	}
+	return smbd_tcon_fail_data(conn,
+				   NT_STATUS(IVAL(data, 0)),
+				   data + 4,
+				   length - 4);
+}
+
+/* For dialects without contexts: the share says what to fail with. */
+static bool tcon_test_fails_always(struct connection_struct *conn)
+{
+	const char *text = lp_parm_const_string(SNUM(conn),
+						"tcon_test",
+						"fail data",
+						NULL);
+
+	return text != NULL && smbd_tcon_fail_data != NULL &&
+	       smbd_tcon_fail_data(conn,
+				   NT_STATUS_ACCESS_DENIED,
+				   (const uint8_t *)text,
+				   strlen(text));
+}
+
 static void tcon_test_announces(struct connection_struct *conn)
 {
 	const uint8_t *data = NULL;
@@ -148,7 +183,9 @@ static int tcon_test_connect(struct vfs_handle_struct *handle,
 		errno = EAGAIN;
 		return -1;
 	}
-	if (tcon_test_fails(conn, TCON_TEST_FAIL)) {
+	if (tcon_test_fails(conn, TCON_TEST_FAIL) ||
+	    tcon_test_fails_with_data(conn) || tcon_test_fails_always(conn))
+	{
 		errno = EACCES;
 		return -1;
 	}

@@ -31,6 +31,9 @@ done
 for d in run tmp; do
 	busybox mount -t tmpfs $d /all/$d
 done
+for d in {shown}; do
+	busybox mkdir -p /all/$d && busybox mount -o bind /host/$d /all/$d
+done
 busybox mount -t configfs config /all/sys/kernel/config
 echo BOOTED
 busybox cp /start /all/start
@@ -38,6 +41,9 @@ busybox chroot /all /bin/sh /start
 echo EXIT $?
 busybox poweroff -f
 """
+
+
+HIDDEN = ("/run", "/tmp")    # the machine has its own
 
 
 class Guest(Console):
@@ -60,7 +66,10 @@ class Guest(Console):
         lines = [f"export {name}={shlex.quote(str(value))}"
                  for name, value in self.values.items()]
         start.write_text("\n".join([*lines, f". {self.script}", ""]))
-        self.boot(self._dir, WANTED, INIT, "-virtfs",
+        ours = (str(self.values[name]) for name in ("BUILD", "PREFIX", "TREE"))
+        shown = " ".join(shlex.quote(path) for path in sorted(set(ours))
+                         if path.startswith(tuple(f"{d}/" for d in HIDDEN)))
+        self.boot(self._dir, WANTED, INIT.format(shown=shown), "-virtfs",
                   "local,path=/,mount_tag=host,security_model=none,"
                   "readonly=on,multidevs=remap")
         return self

@@ -103,7 +103,8 @@ def test_fenced_by_reservations(request, capsys):
 @pytest.mark.parametrize("fault", ["STOP", "KILL"])
 def test_watchdog(request, capsys, fault):
     """The guard feeds a watchdog; so does the one that replaces it when it
-    dies or hangs. When nobody does, the node is reset in time."""
+    dies or hangs. When nobody does, the node is reset in time; and nobody
+    does of a csvd that has not seen to what an earlier one left mounted."""
     machine = boot(request, "watchdog.sh", FAULT=fault)
     machine.wait_line("FAULT ", 600)
     machine.wait_off(60)
@@ -120,7 +121,10 @@ def test_watchdog(request, capsys, fault):
                                       "ALIVE guard-stopped"]
     assert not machine.told("EXIT")     # it did not get to its own end
     began = float(machine.told("FAULT ")[0].split()[1])
-    last = float(machine.told("AT ")[-1].split()[1])
+    looks = [line.split() for line in machine.told("AT ")]
+    last = float(looks[-1][1])
+    assert {look[3] for look in looks} == {"1"}     # mounted to the end
+    assert (fault == "KILL") == (looks[-1][-1] == "another")
     assert BITE_S - 1 < last - began < BITE_S + 1
     with capsys.disabled():
         print(f"\nguard and supervisor SIG{fault}: reset after "

@@ -19,6 +19,7 @@ from drive import Volume            # noqa: E402
 from vm import MODES, Machine       # noqa: E402
 
 SECONDS = 300   # the machine's own end, should nobody tell it to stop
+STACK = "acl_xattr streams_xattr ca csv"
 
 
 @pytest.fixture(name="bed")
@@ -65,7 +66,7 @@ def test_kernel_client_sees_no_error(bed, machine, capsys):
     """Mounted hard through node2; the volume moves from node1 to node3, then
     node3 is killed: every write, fsync, close returns 0, data verified."""
     volume = Volume(bed).add(preferred=(0, 2, 1))
-    volume.make_share("vms")
+    volume.make_share("vms", **{"vfs objects": STACK})
     machine.start()
     machine.wait_line("MOUNTED", 120)
     assert "CONTINUOUS" in machine.wait_line("Share Capabilities", 10)

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # A cluster of one node with a watchdog device, a SCSI LUN and fence_scsi:
 # CTDB, its event script and csvd as they are installed. FAULT (STOP or KILL)
-# is the signal that csvd's guard and supervisor get in the end: see
-# test_scsi.py.
+# is the signal that csvd's guard and supervisor get in the end; with KILL
+# another csvd is started, beside a worker that hangs and has the volume
+# mounted (one that does not hang would release it in order, and all would be
+# well): see test_scsi.py.
 . $HERE/scsi.sh
 export PATH=$BUILD/bin:$PREFIX/bin:$PREFIX/sbin:$PATH
 ETC=$PREFIX/etc
@@ -93,10 +95,16 @@ wait_for another_guard $old || failed "no other guard"
 live_on guard-stopped
 step active active
 
-kill -$FAULT $(cat /run/csvd/csvd.pid) $(guard)
+supervisor=$(cat /run/csvd/csvd.pid)
+old=$(guard)
+[ $FAULT = STOP ] || pkill -STOP -x -P $supervisor csvd
+kill -$FAULT $supervisor $old
 echo "FAULT $(cut -d ' ' -f 1 /proc/uptime)"
+[ $FAULT = STOP ] || csvd
 for i in $(seq 300); do
-	echo "AT $(cut -d ' ' -f 1 /proc/uptime)"
+	now=$(another_guard $old && echo another)
+	mounted=$(grep -c ' /csv/vol1 ' /proc/mounts)
+	echo "AT $(cut -d ' ' -f 1 /proc/uptime) mounted $mounted guard $now"
 	sleep 0.1
 done
 failed "it goes on"

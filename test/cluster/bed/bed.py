@@ -240,10 +240,10 @@ class Bed:
         proc.wait_until("databases recovered", lambda: all(
             self.status(n)["mode"] == "NORMAL" for n in nodes), timeout, 0.2)
 
-    def wait_healthy(self, nodes=None, timeout=60):
+    def wait_healthy(self, nodes=None, timeout=60, interval=0.2):
         """Wait until each of these nodes (default: all that live) calls
         each of them OK, and they, all of them and nobody else, serve
-        public addresses."""
+        public addresses; the leader."""
         nodes = nodes or self.alive()
         expected = {n.number for n in nodes}
 
@@ -253,16 +253,18 @@ class Bed:
                 fine = {n for n, flag in flags.items() if flag == "OK"}
                 if fine != expected:
                     raise BedError(f"{node.name} says {flags}")
-            if self.status(nodes[0])["mode"] != "NORMAL":
+            status = self.status(nodes[0])
+            if status["mode"] != "NORMAL":
                 raise BedError("no leader, or a recovery runs")
             ips = self.public_ips(nodes[0])
             if set(ips.values()) != expected:
                 raise BedError(f"public addresses: {ips}")
-            return True
-        proc.wait_until(f"nodes {sorted(expected)} healthy", healthy,
-                        timeout, 0.2)
+            return self.node(status["leader"])
+        leader = proc.wait_until(f"nodes {sorted(expected)} healthy", healthy,
+                                 timeout, interval)
         if self.has_csvd:
             self._wait_csvd(nodes)
+        return leader
 
     def _wait_csvd(self, nodes):
         for node in nodes:
@@ -314,6 +316,12 @@ class Bed:
         """Let every smbd read its configuration again."""
         for node in self.alive():
             node.run("smbcontrol", "smbd", "reload-config", check=False)
+
+    def service(self, name, *orders):
+        """start, stop, status, on every node; each succeeds."""
+        for node in self.nodes:
+            for order in orders:
+                node.run("/bed/etc/service", name, order)
 
     def shared_dir(self, name, mode=0o777):
         """A directory below /shared that all nodes see; its path there."""

@@ -96,15 +96,25 @@ class Panics:
         self.bed, self._at = bed, {}
         self.new()
 
+    def _more(self, path):
+        """What the log has got since: in a long run it has grown large."""
+        try:
+            with open(path, "rb") as log:
+                log.seek(self._at.get(path, 0))
+                text = log.read()
+        except FileNotFoundError:
+            return ""
+        self._at[path] = self._at.get(path, 0) + len(text)
+        return text.decode("utf-8", "replace")
+
     def new(self):
         """Lines about panics since the last look."""
         found = []
         for node in self.bed.nodes:
             for name in self.LOGS:
-                text, at = node.log(name), self._at.get((node, name), 0)
-                self._at[node, name] = len(text)
+                text = self._more(node.dir / "log" / name)
                 found += [f"{node.name} {name}: {line.strip()}"
-                          for line in text[at:].splitlines()
+                          for line in text.splitlines()
                           if ("PANIC" in line or "INTERNAL ERROR" in line)
                           and self.EXPECTED not in line]
         return found

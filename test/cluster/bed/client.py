@@ -37,7 +37,8 @@ class Client:
         pid = read_ready(argv, self.dir / "init.log",
                          env=remains.marked(self.bed.dir))
         write_life(self.dir, pid)
-        net.plug(self.bed.pid, pid, self.cable, [self.address])
+        net.plug(self.bed.pid, pid, self.cable, [
+            self.address, net.client_cluster_address(self.number)])
         (self.dir / "smb.conf").write_text(
             "[global]\n\tworkgroup = BED\n\tclient min protocol = SMB3_11\n"
             f"\tlock directory = {self.dir}\n"

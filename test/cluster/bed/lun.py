@@ -29,6 +29,10 @@ FLUSHES, WRITES = 15, 4         # fields of /sys/block/X/stat
 MKFS = {"xfs": ["mkfs.xfs", "-q", "-f"],
         "ext4": ["mkfs.ext4", "-q", "-F"],
         "btrfs": ["mkfs.btrfs", "-q", "-f"]}
+# For a file system below an image, see Lun: btrfs knows a bad sector when it
+# reads one, XFS writes in place.
+MKFS_STORE = {"xfs": MKFS["xfs"],
+              "btrfs": [*MKFS["btrfs"], "-d", "single", "-m", "single"]}
 FSCK = {"xfs": ["xfs_repair", "-n", "-f"],
         "ext4": ["fsck.ext4", "-n", "-f"],
         "btrfs": ["btrfs", "check", "--readonly"]}
@@ -167,7 +171,7 @@ class Lun:
 
     def __init__(self, bed, name, fstype="xfs", store=None):
         self.bed, self.name, self.fstype = bed, name, fstype
-        self.store = store      # None, or "btrfs": own file system below
+        self.store = store      # None, "xfs", "btrfs": own file system below
 
     @property
     def _directory(self):
@@ -211,11 +215,10 @@ class Lun:
         number = int(re.match(r"\d+", size).group())
         ns.command(["truncate", "-s",
                     f"{number * 2}{size[len(str(number)):]}", str(raw)])
-        ns.command(["mkfs.btrfs", "-q", "-f", "-d", "single", "-m", "single",
-                    str(raw)])
+        ns.command([*MKFS_STORE[self.store], str(raw)])
         self._store_mount.mkdir(parents=True)
         loop = attach(raw)
-        ns.command([*self._enter(), "mount", "-t", "btrfs", loop.device,
+        ns.command([*self._enter(), "mount", "-t", self.store, loop.device,
                     str(self._store_mount)])
 
     def attach(self, node):
@@ -260,8 +263,14 @@ class Lun:
     def _limit(self, nodes, limit):
         wanted = {n.number for n in nodes}
         for number, loop in self.loops().items():
-            if not wanted or number in wanted:
+            if wanted and number not in wanted:
+                continue
+            try:
                 set_limit(loop, limit)
+            except OSError as err:
+                # its node lost power since they were listed
+                if err.errno not in (errno.ENXIO, errno.ENOENT):
+                    raise
 
     def counters(self, node):
         """Writes and flushes that the node's device has seen."""
@@ -291,7 +300,7 @@ class Lun:
 
     def _freeze(self, flag):
         if not self.store:
-            raise BedError(f"{self.name}: block needs store='btrfs'")
+            raise BedError(f"{self.name}: block needs a store")
         ns.command([*self._enter(), "fsfreeze", flag,
                     str(self._store_mount)])
 
@@ -300,9 +309,9 @@ class Lun:
 
         A write there makes it good again, as a disk reallocates a sector.
         The image lies on btrfs and the block's bytes are changed behind its
-        back: btrfs finds the wrong checksum (store LUNs only).
+        back: btrfs finds the wrong checksum.
         """
-        if not self.store:
+        if self.store != "btrfs":
             raise BedError(f"{self.name}: bad_sector needs store='btrfs'")
         ns.command([*self._enter(), "sync", "-f", str(self.image())])
         physical = self._physical(offset)

@@ -37,6 +37,11 @@ def client_address(index):
     return f"{SERVICE}{200 + index}"
 
 
+def client_cluster_address(index):
+    """The one by which it reaches what nodes call their own."""
+    return f"{CLUSTER}{200 + index}"
+
+
 def hardware_address(cable):
     """The MAC address of the inner end of a cable."""
     return f"02:77:00:00:{ord(cable[0]):02x}:{int(cable[1:]):02x}"
@@ -51,10 +56,19 @@ def _nft(pid, text):
     ns.command(ns.enter_argv(pid, "n") + ["nft", "-f", "-"], input=text)
 
 
+def _no_ip_filters(bed_pid):
+    """A switch asks no IP filter; a host with br_netfilter has its bridges ask
+    for every frame."""
+    ns.command(ns.enter_argv(bed_pid, "n") + [
+        "sh", "-c", "for f in /proc/sys/net/bridge/bridge-nf-call-*; do"
+        ' [ ! -e "$f" ] || echo 0 >"$f"; done'])
+
+
 def make_bridge(bed_pid):
     """Set up the bed's bridge and the table that holds the cuts."""
     _ip(bed_pid, [f"link add {BRIDGE} type bridge forward_delay 0",
                   f"link set {BRIDGE} up", "link set lo up"])
+    _no_ip_filters(bed_pid)
     _nft(bed_pid, "table bridge bed { chain cables {"
          " type filter hook forward priority 0; policy accept; }; }\n")
 

@@ -142,8 +142,10 @@ class Node:
                                    f" no end within {timeout} s") from None
                 raise
         if check and child.returncode != 0:
+            off = "" if self.alive else \
+                f"it lost its power; fenced: {self.bed.fence_log()[-2:]}"
             raise BedError(f"{self.name}: {' '.join(map(str, argv))}: exit "
-                           f"{child.returncode}: {out}{err}".rstrip())
+                           f"{child.returncode}: {out}{err}{off}".rstrip())
         return subprocess.CompletedProcess(argv, child.returncode, out, err)
 
     def spawn(self, *argv, log):

@@ -58,6 +58,16 @@ def pivot(new_root):
     os.chdir("/")
 
 
+def drop_mounts(below):
+    """Without what is mounted below a directory: a file system that others
+    unmount meanwhile would live on in this namespace."""
+    with open("/proc/self/mounts", encoding="utf-8") as mounts:
+        found = [line.split()[1] for line in mounts]
+    for path in reversed(found):
+        if path.startswith(below + "/"):
+            _libc.umount2(os.fsencode(path), MNT_DETACH)
+
+
 def die_with_parent():
     """Let this process get SIGKILL when the thread that made it ends."""
     _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)

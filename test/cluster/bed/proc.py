@@ -5,6 +5,7 @@ Every process id here is one of the host's PID namespace.
 """
 
 import os
+import pathlib
 import signal
 import time
 
@@ -81,9 +82,33 @@ def title(pid):
         return ""
 
 
+def command(pid):
+    """Its command line, which an smbd changes as well; empty when gone."""
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as handle:
+            return handle.read().replace(b"\0", b" ").decode(
+                errors="replace").strip()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
 def name(pid):
     """The process' short name, of every smbd the same; empty when gone."""
     return title(pid).partition("[")[0]
+
+
+def stacks(pid):
+    """Where each thread of a process waits, a line each; for a report."""
+    def of_thread(task):
+        def first(name):
+            return (task / name).read_text("utf-8", "replace").strip()
+        return f"{pid} {task.name} {first('comm')}: {first('wchan')}, " \
+               f"call {first('syscall')}"
+    try:
+        return [of_thread(task) for task in
+                pathlib.Path(f"/proc/{pid}/task").iterdir()]
+    except OSError as err:
+        return [f"{pid}: {err}"]
 
 
 def namespace(pid, kind):

@@ -42,6 +42,8 @@ GLOBALS = {
     "persistent handles": "yes",
     "persistent handles durability": "partial_outage",
     "rpc start on demand helpers": "no",
+    "rpcd witness:include node ips": "yes",
+    "rpcd_witness:num_workers": "64",
     "kernel share modes": "no",
     "kernel oplocks": "no",
     "kernel change notify": "no",
@@ -83,6 +85,7 @@ FILE_LOCK = "/shared/.ctdb/lock"
 QUORUM_LOCK = "!/bed/bin/csv_quorum_helper"
 
 SCRIPT_OPTIONS = """CTDB_CSV_QUORUM_LOG=/bed/log/quorum.log
+CTDB_CSV_CSVD_OPTIONS="-l /bed/log/csvd.log"
 CTDB_SAMBA_SKIP_SHARE_CHECK=yes
 CTDB_SAMBA_CHECK_PORTS="tcp:445"
 _service()
@@ -103,6 +106,12 @@ def find_prefix(wanted=None):
             raise BedError(f"no usable Samba in {prefix}: {need} is missing; "
                            "give --samba or SOFS_SAMBA_PREFIX")
     return prefix
+
+
+def is_published(prefix):
+    """Is it without our patches (samba/stock)?"""
+    library = prefix / "lib/private/libsmbd-base-private-samba.so"
+    return b"smbd_conn_park" not in library.read_bytes()
 
 
 def _ask_make():
@@ -174,11 +183,8 @@ def _event_scripts(prefix, ctdb_etc):
     for script in EVENT_SCRIPTS:
         shutil.copy2(prefix / f"share/ctdb/events/legacy/{script}.script",
                      legacy)
-    ours = REPO / "ctdb-events"
-    for source in sorted(ours.glob("45.csv*")):
+    for source in (REPO / "ctdb-events").iterdir():
         shutil.copy2(source, legacy)
-        if source.name == "45.csv":
-            (legacy / "45.csv").rename(legacy / "45.csv.script")
     for script in legacy.glob("*.script"):
         script.chmod(0o755)
 

@@ -3,9 +3,12 @@
 streams by the client."""
 
 from .connect import Connects
+from .follow import Followers, followed
 from .ledger import accounted
 from .running import Running, Stream
 from .session import Session
 from .volume import Volume
+from .witness import Witness
 
-__all__ = ["Connects", "Running", "Session", "Stream", "Volume", "accounted"]
+__all__ = ["Connects", "Followers", "Running", "Session", "Stream", "Volume",
+           "Witness", "accounted", "followed"]

@@ -2,52 +2,27 @@
 """A client that connects, is sent elsewhere, and follows."""
 
 import ipaddress
-import json
 import pathlib
-import select
 import struct
-import subprocess
 
-from bed.errors import BedError
-from bed.samba import USERS
+from .script import Script
 
 SCRIPT = pathlib.Path(__file__).with_name("raw_connect.py")
 BAD_NETWORK_NAME = 0xC00000CC
-REDIRECT_TO_OWNER = 2
+CLUSTER_RECONNECT, REDIRECT_TO_OWNER = 1, 2
 CONTINUOUS, CLUSTER, ASYMMETRIC, TO_OWNER = 0x10, 0x40, 0x80, 0x100
 
 
-class Connects:
+class Connects(Script):
     """``with Connects(client) as c: c.to(address, "vms", flags=2)``."""
 
     def __init__(self, client, user="alice"):
-        prefix = client.bed.config["prefix"]
-        self._child = client.popen(
-            "env", f"PYTHONPATH={prefix}/lib/python3.11/site-packages",
-            "/usr/bin/python3", "-B", SCRIPT, user, USERS[user][1],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-            bufsize=1)
+        super().__init__(client, SCRIPT, user)
 
     def to(self, address, share, flags=REDIRECT_TO_OWNER, **more):
         """The answer to one TREE_CONNECT."""
-        self._child.stdin.write(json.dumps(
-            {"address": address, "share": share, "flags": flags, **more}) +
-            "\n")
-        if not select.select([self._child.stdout], [], [], 90)[0]:
-            raise BedError(f"no answer from {address} within 90 s")
-        line = self._child.stdout.readline()
-        if not line:
-            raise BedError("the connecting client ended")
-        return json.loads(line)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self._child.kill()
-        self._child.wait()
-        self._child.stdin.close()
-        self._child.stdout.close()
+        return self.ask({"address": address, "share": share, "flags": flags,
+                         **more})
 
 
 def redirect_error(share, addresses):
@@ -61,6 +36,16 @@ def redirect_error(share, addresses):
     data += name
     return struct.pack("<HBBIII", 9, 1, 0, 8 + len(data), len(data),
                        0x72645253) + data
+
+
+def bad_dialect_error(limit, dialect):
+    """The same of a refusal with the highest dialect that is allowed, to a
+    client with that dialect."""
+    data = struct.pack("<H", limit)
+    if dialect < 0x0311:
+        return struct.pack("<HBBI", 9, 0, 0, len(data)) + data
+    return struct.pack("<HBBIII", 9, 1, 0, 8 + len(data), len(data),
+                       0) + data
 
 
 def redirect_addresses(answer):

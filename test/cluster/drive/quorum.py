@@ -216,3 +216,7 @@ def _container(host, url):
                     "-H", f"Authorization: SharedKey {ACCOUNT}:{mac}", "-H",
                     "Content-Length: 0", f"{url}?restype=container",
                     check=False).returncode == 0
+
+
+# each kind of third vote, for Bed.up(cluster_lock=)
+THIRD = {"disk": disk, "file": shared_file, "smb": smb_share, "azure": azure}

@@ -31,6 +31,7 @@ class Running:
         self._word, self._ready_s = USERS[user][1], ready_s
         self._child = None
         self._errors = b""
+        self._asking = threading.Lock()
 
     def start(self):
         """Start and wait until the file is open."""
@@ -71,8 +72,15 @@ class Running:
 
     def command(self, text, word, timeout=10):
         """One command; its answer, which must be this word."""
-        self._child.stdin.write(text.encode() + b"\n")
-        return self._answer(word, timeout)
+        with self._asking:
+            try:
+                self._child.stdin.write(text.encode() + b"\n")
+            except BrokenPipeError:
+                self._child.wait()
+                self._reader.join(5)
+                raise BedError(f"{self.mode} ended early: "
+                               f"{self.said()}") from None
+            return self._answer(word, timeout)
 
     def mark(self, name):
         """A new event begins."""
@@ -153,6 +161,13 @@ class Stream(Running):
             options += ["--keep"]
         super().__init__(client, "stream", share, path, nodes,
                          options=options, **kwargs)
+
+    def go(self, address):
+        """Leave the node for another one, as a witness says."""
+        try:
+            self.command(f"move {address}", "moving")
+        except (BedError, BrokenPipeError, ValueError):
+            pass                # it has ended meanwhile
 
     def more_blocks(self, blocks=20, timeout=30):
         """Wait until it has gone on."""

@@ -30,8 +30,9 @@ class Volume:
         """Declare it; returns when it is Active on its owner."""
         argv = ["volume", "add", self.name, "--device",
                 f"/dev/csv/{self.name}", "--fstype",
-                self.bed.luns[self.name].fstype, "--wait-limit", wait_limit,
-                "--preferred", ",".join(map(str, preferred))]
+                self.bed.luns[self.name].fstype, "--wait-limit", wait_limit]
+        if preferred:
+            argv += ["--preferred", ",".join(map(str, preferred))]
         if fence:
             argv += ["--fence", "fence_bed"]
         proc.wait_until(f"{self.name} declared", lambda: self._declare(
@@ -121,6 +122,15 @@ class Volume:
             return True
         proc.wait_until(f"{self.name} Active", active, timeout, 0.1)
         return self.owner(nodes[0])
+
+    def place(self, leads):
+        """Give it to CTDB's leader, or to another node. Its owner, and the
+        other nodes."""
+        led = self.bed.leader()
+        owner = led if leads else [n for n in self.bed.nodes if n != led][0]
+        if self.owner() != owner:
+            self.move(owner)
+        return owner, [n for n in self.bed.nodes if n != owner]
 
     def move(self, node, timeout=60):
         """A planned move; returns the seconds that the tool took."""

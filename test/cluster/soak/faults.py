@@ -4,6 +4,7 @@ must do something, an end. What a whole node needs afterwards (power, a new
 ctdbd or csvd) the mender does."""
 
 import dataclasses
+import os
 import signal
 import time
 import typing
@@ -42,6 +43,7 @@ class Hit:
     seconds: float
     random: object              # for what is left to chance
     others: list = dataclasses.field(default_factory=list)
+    tool: object = None         # a command that runs meanwhile
 
 
 def _cut_off(hit):
@@ -106,10 +108,24 @@ def _continue_ctdbd(hit):
 
 
 def _ctdb(*args):
-    def run(hit):
+    """The tool returns when addresses have moved, which without a leader is
+    its next try, 10 s later: the fault does not wait for that."""
+    def begin(hit):
+        hit.tool = hit.victim.popen("ctdb", *args)
+    return begin
+
+
+def _ctdb_undo(*args):
+    def end(hit):
+        if hit.tool.poll() is None:
+            os.killpg(hit.tool.pid, signal.SIGKILL)
+        elif hit.tool.returncode and hit.victim.alive:
+            raise BedError(f"ctdb said {hit.tool.returncode}: no fault")
+        hit.tool.wait()
         if hit.victim.alive:
-            hit.victim.ctdb(*args, check=False)
-    return run
+            proc.wait_until(f"ctdb {' '.join(args)}", lambda: hit.victim.run(
+                "ctdb", *args, timeout=15).returncode == 0, 40, 1)
+    return end
 
 
 def _resume(hit):
@@ -204,8 +220,8 @@ FAULTS = (
           seconds=SHORT, fences=False),
     Fault("all processes SIGSTOPped", lambda hit: faults.hang(hit.victim),
           _resume, seconds=LONG),
-    Fault("node banned", _ctdb("ban", "60"), _ctdb("unban"), fences=False),
-    Fault("node stopped", _ctdb("stop"), _ctdb("continue"), fences=False),
+    Fault("node banned", _ctdb("ban", "60"), _ctdb_undo("unban"), fences=False),
+    Fault("node stopped", _ctdb("stop"), _ctdb_undo("continue"), fences=False),
     Fault("ctdb shutdown", _shutdown_ctdb, seconds=BLINK, fences=False),
     Fault("power cut", lambda hit: faults.power_cut(hit.victim)),
     Fault("killed", lambda hit: faults.kill(hit.victim)),

@@ -2,6 +2,7 @@
 """After a fault: what power switches, init systems and administrators do,
 until the cluster is as it was."""
 
+import concurrent.futures
 import time
 
 from bed import faults
@@ -9,6 +10,7 @@ from bed.errors import BedError
 
 LIMIT_S = 120                   # from the end of the fault until all is well
 STEP_S = 5                      # between two looks at what else must be done
+LOOK_S = 0.5                    # each of them starts several programs
 
 
 class Mender:
@@ -39,15 +41,19 @@ class Mender:
     def start_all(self):
         """One round; a node that cannot be started now has the next."""
         failed = {}
-        for node in self.bed.nodes:
+
+        def start(node):
             try:
                 self._start_node(node)
             except BedError as err:
                 failed[node.name] = str(err)
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            list(pool.map(start, self.bed.nodes))
         return failed
 
     def _well(self):
-        self.bed.wait_healthy(self.bed.nodes, timeout=STEP_S)
+        self.scene.leader = self.bed.wait_healthy(
+            self.bed.nodes, timeout=STEP_S, interval=LOOK_S)
         for volume in self.scene.volumes:
             volume.wait_active(nodes=self.bed.nodes, timeout=STEP_S)
 
@@ -65,3 +71,5 @@ class Mender:
                 if took > self.limit_s:
                     raise BedError(f"not well again after {took:.0f} s: "
                                    f"{err}; {failed or 'all run'}") from err
+                print(f"bed {self.bed.id}, {took:.0f} s: {err}; "
+                      f"{failed or 'all run'}", flush=True)

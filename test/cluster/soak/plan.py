@@ -3,12 +3,23 @@
 number, so that each can be had again by itself."""
 
 import dataclasses
+import math
 import random
 
 from .faults import FAULTS
 
 # A fault whose victim owns both volumes comes once for so many.
 BOTH = 6
+BLINK_S = 0.05
+
+
+def length(chance, shortest, longest):
+    """Seconds; short ones as often as ten times longer ones. Most of what can
+    go wrong does in the first seconds, and a run has hundreds of faults."""
+    if not longest:
+        return 0
+    return math.exp(chance.uniform(math.log(max(shortest, BLINK_S)),
+                                   math.log(longest)))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,7 +64,7 @@ class Plan:
     def __getitem__(self, number):
         fault, owner, leads = self._card(number)
         chance = random.Random(f"{self.seed} fault {number}")
-        seconds = chance.uniform(*fault.seconds)
+        seconds = length(chance, *fault.seconds)
         both = chance.randrange(BOTH) == 0
         return Planned(number, fault, (2 if both else 1) if owner else 0,
                        leads, seconds, chance)

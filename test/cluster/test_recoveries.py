@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""CTDB recovers its databases, again and again, while clients use persistent
+handles: none is refused, none is lost."""
+
+import os
+import pathlib
+import subprocess
+import time
+
+from bed import checks, faults, proc
+from bed.samba import find_prefix
+from drive import Running, Volume
+from drive.ctdb_control import (RECOVERY_ACTIVE, RECOVERY_NORMAL,
+                                set_recmode)
+
+TIMES = 200 if os.environ.get("SOFS_SOAK") else 4
+PRELOAD = pathlib.Path(__file__).with_name("preload")
+VERSION_LOCK = "samba_version_string"
+CLAIMED = "another smbd claims its version now"
+WAITS = "waits for the end of the recovery"
+DISABLED = "Disabling takeover runs for 60 seconds"
+ENABLED = "is gone, reenabling takeover runs"
+SLOW_ONCE = """#!/bin/sh
+if [ "$1" = ipreallocated ] && rm /tmp/slow 2>/dev/null; then
+	sleep 10
+fi
+exit 0
+"""
+
+
+def test_recoveries_refuse_nothing(bed, volume):
+    """Each handle that is made, used and closed is stored in all nodes, at any
+    moment of a recovery."""
+    panics = checks.Panics(bed)
+    with Running(bed.client, "ops", "vms", "ops-1", [bed.node(2)]) as one, \
+            Running(bed.clients[1], "ops", "vms", "ops-2",
+                    [bed.node(3)]) as two:
+        for number in range(TIMES):
+            bed.nodes[number % len(bed.nodes)].ctdb("recover")
+    for ops in (one, two):
+        ops.assert_no_error()
+        assert ops.report["reconnects"] == 0
+        print(ops.report["operations"], "operations, longest:",
+              ops.report["longest_operation_ms"])
+    volume.check()
+    panics.check()
+
+
+def ctdb_socket(node):
+    """Where its ctdbd listens."""
+    return f"{node.root}{find_prefix()}/var/run/ctdb/ctdbd.socket"
+
+
+def test_ban_ends_after_a_recovery(bed):
+    """A recovery that began before a ban thaws the databases after it: the
+    node freezes them again, and the ban ends (patch 0015)."""
+    leader = bed.wait_healthy()     # keeps the cluster lock meanwhile
+    volume = Volume(bed).placed()
+    if volume.owner() != leader:
+        volume.move(leader)         # whose ban is another test's
+    node = next(n for n in bed.nodes if n != leader)
+    seen = len(node.log("log.ctdb"))
+    node.ctdb("ban", "12")
+    proc.wait_until("its databases are frozen", lambda: "Freeze all"
+                    in node.log("log.ctdb")[seen:], 3, 0.1)
+    time.sleep(3)       # and recoverd, once a second, has seen to it
+    proc.wait_until("it is told of a recovery's end", lambda: set_recmode(
+        ctdb_socket(node), RECOVERY_NORMAL) == 0, 4, 0.2)
+    bed.wait_healthy(timeout=30)
+
+
+def commit_meets_a_recovery(commits, late, value):
+    """One node commits while another has not left a recovery yet, but does
+    soon. True: that took no further recovery."""
+    def told(what):
+        return late.log("log.ctdb").count(what)
+
+    begun, waited = told("Recovery has started"), told(WAITS)
+    assert set_recmode(ctdb_socket(late), RECOVERY_ACTIVE) == 0
+    with commits.popen("net", "registry", "setvalue", "HKLM\\Software\\late",
+                       "number", "dword", str(value)) as commit:
+        proc.wait_until("the update waits, or was refused", lambda: told(WAITS)
+                        > waited or commit.poll() is not None, 20, 0.005)
+        assert set_recmode(ctdb_socket(late), RECOVERY_NORMAL) == 0
+        assert commit.wait(60) == 0
+    return told("Recovery has started") == begun
+
+
+def test_commit_while_a_node_still_recovers(bed):
+    """Nodes leave a recovery one after the other. What one commits then waits
+    for the others, and makes no further recovery (patch 0019)."""
+    bed.wait_healthy()
+    commits, late = bed.node(3), bed.node(2)
+    commits.run("net", "registry", "createkey", "HKLM\\Software\\late")
+    try:
+        # The leader looks once a second whether all nodes are recovered.
+        assert any([commit_meets_a_recovery(commits, late, value)
+                    for value in range(5)])
+        for node in bed.nodes:
+            said = node.run("net", "registry", "getvalueraw",
+                            "HKLM\\Software\\late", "number").stdout
+            assert said.strip() == "4", said
+    finally:
+        commits.run("net", "registry", "deletekey", "HKLM\\Software\\late")
+    bed.wait_healthy()
+
+
+def slow_once(node):
+    """The node takes 10 s to hear of the next takeover run's end."""
+    script = pathlib.Path(
+        f"{node.root}{find_prefix()}/etc/ctdb/events/legacy/99.slow.script")
+    script.write_text(SLOW_ONCE, encoding="utf-8")
+    script.chmod(0o755)
+    node.run("touch", "/tmp/slow")
+    return script
+
+
+def test_leader_dies_in_a_takeover_run(bed):
+    """It has told the others to leave public addresses alone for 60 s: they
+    take its own all the same (patch 0025)."""
+    leader = bed.wait_healthy()
+    last, out = (node for node in bed.nodes if node != leader)
+    address = next(a for a, n in bed.public_ips(last).items()
+                   if n == leader.number)
+    seen = len(last.log("log.ctdb"))
+    script = slow_once(last)
+    try:
+        with out.popen("ctdb", "disable") as disable:
+            proc.wait_until("the takeover run is slow", lambda: not
+                            pathlib.Path(f"{last.root}/tmp/slow").exists(), 20)
+            assert DISABLED in last.log("log.ctdb")[seen:]
+            faults.kill(leader)
+            proc.wait_until("its address is taken over", lambda: bed.public_ips(
+                last).get(address) == last.number, 30)
+            assert disable.wait(60) == 0
+        assert ENABLED in last.log("log.ctdb")[seen:]
+    finally:
+        script.unlink()
+        out.ctdb("enable")
+        faults.rejoin(leader)
+    bed.wait_healthy()
+
+
+def preloaded(bed, source):
+    """A library for LD_PRELOAD in every node, made of one of preload/."""
+    name = source.replace(".c", ".so")
+    subprocess.run(["gcc", "-shared", "-fPIC", "-o", bed.dir / "shared" / name,
+                    PRELOAD / source], check=True)
+    return f"LD_PRELOAD=/shared/{name}"
+
+
+def test_all_nodes_start_smbd_at_once(bed):
+    """As after an outage of all nodes: none has told yet which Samba the
+    cluster runs, and each smbd wants to (patch 0022)."""
+    bed.wait_healthy()
+    bed.service("smbd", "stop")
+    bed.node(1).ctdb("deletekey", "g_lock.tdb",
+                     "0x" + (VERSION_LOCK + "\0").encode().hex())
+    slow = preloaded(bed, "slow_upgrade.c")
+    starts = [node.popen("env", slow, "smbd", "-D", "--option=log level=3")
+              for node in bed.nodes]
+    assert [start.wait(20) for start in starts] == [0, 0, 0]
+    time.sleep(6)
+    assert sum(node.log().count(CLAIMED) for node in bed.nodes) == 2
+    bed.service("smbd", "status")
+    bed.service("smbd", "stop", "start")
+    bed.wait_healthy()

@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Two lanes of tests (pytest-xdist), and programs that are tests themselves.
+
+make check runs two workers; each has its own bed, and most of what a bed does
+is to wait for CTDB's timers. Programs that keep a processor busy (unit tests,
+fuzz targets, the model: marked `program`) and tests whose limits are far away
+(`patient`) come first; all others come after them, so that what they measure
+is not disturbed by programs of ours. Of these the files that take minutes
+(`long`) begin, or one of them would run alone at the end.
+"""
+import os
+import signal
+import subprocess
+
+PROGRAM, PATIENT, LONG, ALONE = range(4)
+
+
+def place(item):
+    """When in the session a test has its turn."""
+    if item.get_closest_marker('program'):
+        return PROGRAM
+    if item.get_closest_marker('patient'):
+        return PATIENT
+    return LONG if item.get_closest_marker('long') else ALONE
+
+
+def program(argv, seconds, nice=5, **kwargs):
+    """Run a program that gives way to the beds' daemons, and all that it
+    starts; CompletedProcess with its output, errors included, as text."""
+    argv = ['setpriv', '--pdeathsig', 'KILL', 'nice', '-n', str(nice), *argv]
+    with subprocess.Popen(
+            argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, text=True, errors='replace',
+            start_new_session=True, **kwargs) as child:
+        try:
+            text, _ = child.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            os.killpg(child.pid, signal.SIGKILL)
+            text, _ = child.communicate()
+            text += f'\nno end within {seconds} s\n'
+        except BaseException:       # Ctrl-C, too
+            os.killpg(child.pid, signal.SIGKILL)
+            raise
+    return subprocess.CompletedProcess(argv, child.returncode, text)
