@@ -36,6 +36,7 @@ struct csv_control {
 	struct tevent_fd *fde;
 	struct tevent_timer *retry;
 	struct csv_attachment *attachments;
+	void (*wait_fn)(void);
 	uint16_t max_dialect, drain; /* csvd's last CSV_CONTROL_NODE */
 	uint8_t packet[CSV_CONTROL_PACKET + CSV_CONTROL_NEWER];
 };
@@ -47,6 +48,9 @@ static void csv_control_wake(void *private_data)
 {
 	struct csv_control *c = private_data;
 
+	if (c->wait_fn != NULL) {
+		c->wait_fn();
+	}
 	if (c->fd == -1) {
 		csv_control_connect(c);
 	}
@@ -468,6 +472,12 @@ int csv_control_create(TALLOC_CTX *mem_ctx,
 	csv_control_connect(c);
 	*control = c;
 	return 0;
+}
+
+void csv_control_set_wait_fn(struct csv_control *control,
+			     void (*wait_fn)(void))
+{
+	control->wait_fn = wait_fn;
 }
 
 static int csv_attachment_destructor(struct csv_attachment *a)

@@ -41,6 +41,15 @@ int csv_control_create(TALLOC_CTX *mem_ctx,
 		       struct csv_control **control);
 
 /*
+ * wait_fn is called while a synchronous operation waits for its volume (every
+ * 200 ms; when csvd says something or has gone, if it waits for an answer of
+ * the owner): the event loop does not run then. It must not block and not call
+ * into the volume; it may end the process.
+ */
+void csv_control_set_wait_fn(struct csv_control *control,
+			     void (*wait_fn)(void));
+
+/*
  * Use a volume. Blocks until csvd answered (its state may be any), at most
  * timeout_ms: ETIMEDOUT. ENOENT: no such volume in the cluster. The same
  * volume may be attached once per process: EBUSY. Wait limit and UUID come

@@ -4,9 +4,12 @@
  * csv_volume per volume, shared by all tree connects on it.
  */
 #include "csv.h"
+#include "ctdbd_conn.h"
 #include "lib/global_contexts.h"
+#include "lib/messages_ctdb.h"
 #include "lib/node/node.h"
 #include "lib/wire/conn.h"
+#include "system/select.h"
 
 /* csvd answers an attach from memory; more than this means it hangs. */
 #define CSV_ATTACH_TIMEOUT_MS 5000
@@ -48,6 +51,28 @@ static void csv_process_check_fork(void)
 	csv_process.pid = getpid();
 }
 
+/*
+ * smbd ends with ctdbd, even in the middle of a call to it: ctdbd_conn.c,
+ * cluster_fatal(). A synchronous operation that waits for a volume may be in
+ * the way of that for the volume's whole wait limit, and `ctdb shutdown` would
+ * leave the process behind. What it waits for is not answered: the client goes
+ * on at another node.
+ */
+static void csv_process_waits(void)
+{
+	struct pollfd pfd = {};
+
+	if (!lp_clustering()) {
+		return;
+	}
+	pfd.fd = ctdbd_conn_get_fd(messaging_ctdb_connection());
+	if (poll(&pfd, 1, 0) == 1 && (pfd.revents & (POLLHUP | POLLERR)) != 0) {
+		DBG_ERR("ctdbd has ended while a request waits for a volume: "
+			"exiting\n");
+		_exit(1);
+	}
+}
+
 static int csv_process_control(const char *socket)
 {
 	int ret;
@@ -73,6 +98,7 @@ static int csv_process_control(const char *socket)
 	if (ret != 0) {
 		TALLOC_FREE(csv_process.socket);
 	}
+	csv_control_set_wait_fn(csv_process.control, csv_process_waits);
 	csv_conn_set_more_fn(csv_more_requests);
 	return ret;
 }

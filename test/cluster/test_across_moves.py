@@ -2,6 +2,7 @@
 """Everything else that a client does while the volume moves: names, ACLs,
 streams, listings, server-side copies, byte-range locks, and waiting."""
 
+import contextlib
 import os
 import signal
 import time
@@ -14,6 +15,7 @@ PAUSE_S = 60
 # to wait that long for one.
 ECHO_MS = 250 if os.environ.get("PYTEST_XDIST_WORKER") else 100
 CSVD_PORT = 4450
+POLL = 7    # the system call's number
 
 
 def test_operations_across_moves(bed, volume):
@@ -129,16 +131,45 @@ def test_an_owner_that_is_silent_freezes_nobody(bed, volume):
     assert out.report.get("reconnects", 0) == 0
 
 
+def waits_in_poll(pid):
+    """It does for half a second; an event loop waits in epoll_wait."""
+    until = time.monotonic() + 0.5
+    while time.monotonic() < until:
+        if f"call {POLL} " not in proc.stacks(pid)[0]:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+@contextlib.contextmanager
+def inside_a_request(bed, node, owner):
+    """An open whose first call to the owner is not answered: its smbd, a
+    process id, waits in that call and not in its event loop."""
+    before = node.pids("smbd")
+    with Session(bed.client, node, "vms") as session:
+        session.open("inside").must()
+        pid = [p for p in node.pids("smbd") if p not in before
+               and "client" in proc.command(p)][0]
+        faults.cut_port(node, owner, CSVD_PORT)
+        session.begin("open", "inside too", 0, None, True)
+        proc.wait_until("it waits", lambda: waits_in_poll(pid), 10, 0.05)
+        yield pid
+    faults.join(bed)
+
+
 def test_stop_while_paused(bed, volume):
     """`ctdb shutdown` of the client's node ends although the volume is
-    paused, and the client goes on elsewhere with the same ClientGuid."""
+    paused and an smbd is in the middle of a request, and the client goes on
+    elsewhere with the same ClientGuid."""
     with Stream(bed.client, "vms", "stopped", [bed.node(2), bed.node(3)],
                 verify_through=bed.node(3)) as stream:
         bed.fence_mode("fail")
-        faults.kill(bed.node(1))
-        proc.wait_until("vol1 is not Active", lambda: volume.state(
-            bed.node(2))["state"] != "Active", 20, 0.1)
-        bed.node(2).stop_daemons(timeout=20)
+        with inside_a_request(bed, bed.node(2), bed.node(1)) as smbd:
+            faults.kill(bed.node(1))
+            proc.wait_until("vol1 is not Active", lambda: volume.state(
+                bed.node(2))["state"] != "Active", 20, 0.1)
+            assert waits_in_poll(smbd)
+            bed.node(2).stop_daemons(timeout=20)
         bed.fence_mode("succeed")
         proc.wait_until("one of three does not decide", lambda: "majority"
                         in volume.reason(bed.node(3)), 20, 0.1)

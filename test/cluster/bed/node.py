@@ -229,8 +229,14 @@ class Node:
         """``ctdb shutdown``, as an admin stops a node; csvd ends itself or
         is asked to.  start_daemons() is the way back."""
         self.run("ctdb", "shutdown", timeout=timeout)
-        proc.wait_until(f"{self.name}: ctdbd and smbd ended", lambda: not (
-            self.pids("ctdbd") or self.pids("smbd")), timeout)
+        try:
+            proc.wait_until(
+                f"{self.name}: ctdbd and smbd ended", lambda: not (
+                    self.pids("ctdbd") or self.pids("smbd")), timeout)
+        except BedError:
+            for pid in self.pids():
+                print(proc.command(pid), *proc.stacks(pid), sep="\n")
+            raise
         for pid in self.pids("csvd"):
             proc.send(pid, signal.SIGTERM)
         proc.wait_until(f"{self.name}: csvd ended",
