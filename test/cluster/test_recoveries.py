@@ -2,8 +2,10 @@
 """CTDB recovers its databases, again and again, while clients use persistent
 handles: none is refused, none is lost."""
 
+import contextlib
 import os
 import pathlib
+import shutil
 import subprocess
 import time
 
@@ -20,6 +22,14 @@ CLAIMED = "another smbd claims its version now"
 WAITS = "waits for the end of the recovery"
 DISABLED = "Disabling takeover runs for 60 seconds"
 ENABLED = "is gone, reenabling takeover runs"
+CTDB_PORT = "4379"
+TORN_DOWN = "Tearing down connection"
+SLOW_LOCK = """#!/bin/sh
+while [ -e /shared/hold ]; do
+	sleep 0.05
+done
+exec /shared/lock_helper "$@"
+"""
 SLOW_ONCE = """#!/bin/sh
 if [ "$1" = ipreallocated ] && rm /tmp/slow 2>/dev/null; then
 	sleep 10
@@ -139,6 +149,58 @@ def test_leader_dies_in_a_takeover_run(bed):
         out.ctdb("enable")
         faults.rejoin(leader)
     bed.wait_healthy()
+
+
+@contextlib.contextmanager
+def not_yet_started(bed, node):
+    """The node's ctdbd listens to the others, but does not start its transport
+    before it has frozen its databases, which it may when this ends."""
+    real = f"{find_prefix()}/libexec/ctdb/ctdb_lock_helper"
+    shared = bed.dir / "shared"
+    shutil.copy(real, shared / "lock_helper")
+    (shared / "slow_lock_helper").write_text(SLOW_LOCK, encoding="utf-8")
+    (shared / "slow_lock_helper").chmod(0o755)
+    (shared / "hold").touch()
+    node.run("mount", "--bind", "/shared/slow_lock_helper", real)
+    try:
+        node.run("ctdbd")
+        yield
+    finally:
+        (shared / "hold").unlink()
+        node.run("umount", "--lazy", real)
+    proc.wait_until("ctdbd answers", lambda: node.run(
+        "ctdb", "pnn", check=False).returncode == 0, 20)
+
+
+def established(node, local, remote):
+    """Has the node a TCP connection from and to what begins so?"""
+    return any(line.split()[2].startswith(local)
+               and line.split()[3].startswith(remote)
+               for line in node.run("ss", "-Htn", "state", "established")
+               .stdout.splitlines())
+
+
+def test_connection_that_ends_before_the_start(bed):
+    """A peer's connection comes and goes while ctdbd starts: it joins all the
+    same, and its connections are not torn down for ever (patch 0007)."""
+    leader = bed.wait_healthy()
+    volume = Volume(bed).placed()
+    if volume.owner() != leader:
+        volume.move(leader)
+    late, peer = (node for node in bed.nodes if node != leader)
+    here, there = late.cluster_address + ":", peer.cluster_address + ":"
+    late.stop_daemons()
+    seen = late.log("log.ctdb").count(TORN_DOWN)
+    with not_yet_started(bed, late):
+        proc.wait_until("the peer has connected", lambda: established(
+            late, here + CTDB_PORT, there), 20)
+        assert late.pids("ctdb_lock_helper"), "it has frozen already"
+        peer.restart_ctdbd()
+        proc.wait_until("it has connected to the peer", lambda: established(
+            late, here, there + CTDB_PORT), 20)
+    late.start_csvd()
+    bed.wait_healthy()
+    assert late.log("log.ctdb").count(TORN_DOWN) - seen < 10
 
 
 def preloaded(bed, source):
