@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Options of all tests, which pytest takes from here only, and their order."""
 
+import contextlib
 import os
 
 import pytest
@@ -25,6 +26,31 @@ def pytest_configure(config):
 def pytest_collection_modifyitems(items):
     """First what may be disturbed, at last what must not be."""
     items.sort(key=lanes.place)
+
+
+def _turns(config):
+    """The workers' locks; None: there is one worker."""
+    if not os.environ.get("PYTEST_XDIST_WORKER"):
+        return None
+    if not hasattr(config, "turns"):
+        config.turns = lanes.Turns(config.rootpath / "build" / "lanes")
+    return config.turns
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_protocol(item):
+    """Beside a test of the other worker, unless that one is quiet."""
+    turns = _turns(item.config)
+    with turns.test() if turns else contextlib.nullcontext():
+        yield
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_call(item):
+    """A quiet test: beside nothing."""
+    turns = item.get_closest_marker("quiet") and _turns(item.config)
+    with turns.alone() if turns else contextlib.nullcontext():
+        yield
 
 
 def pytest_itemcollected(item):

@@ -7,8 +7,15 @@ fuzz targets, the model: marked `program`) and tests whose limits are far away
 (`patient`) come first; all others come after them, so that what they measure
 is not disturbed by programs of ours. Of these the files that take minutes
 (`long`) begin, or one of them would run alone at the end.
+
+A test that measures a time which is promised for a machine of its own (`quiet`)
+is given both processors: its bed is made beside others, then it waits for the
+other worker's test and keeps the next one waiting.
 """
+import contextlib
+import fcntl
 import os
+import pathlib
 import signal
 import subprocess
 
@@ -22,6 +29,42 @@ def place(item):
     if item.get_closest_marker('patient'):
         return PATIENT
     return LONG if item.get_closest_marker('long') else ALONE
+
+
+class Turns:
+    """Who may run now: tests of two workers together, a quiet one alone.
+
+    Two files are locked. Everybody comes in by the door; who wants to be alone
+    stands in it until the room is empty, so that nobody new comes in.
+    """
+
+    def __init__(self, directory):
+        self._directory = pathlib.Path(directory)
+        self._directory.mkdir(parents=True, exist_ok=True)
+        self._room = None
+
+    def _enter(self, how):
+        with open(self._directory / "door.lock", "w", encoding="ascii") as door:
+            fcntl.flock(door, fcntl.LOCK_EX)
+            fcntl.flock(self._room, how)
+
+    @contextlib.contextmanager
+    def test(self):
+        """For all of a test, its set-up and its end: beside the other's."""
+        with open(self._directory / "room.lock", "w",
+                  encoding="ascii") as self._room:
+            self._enter(fcntl.LOCK_SH)
+            yield
+
+    @contextlib.contextmanager
+    def alone(self):
+        """Inside of test(): until the end of it nothing runs beside."""
+        fcntl.flock(self._room, fcntl.LOCK_UN)
+        self._enter(fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            fcntl.flock(self._room, fcntl.LOCK_SH)
 
 
 def program(argv, seconds, nice=5, **kwargs):

@@ -84,6 +84,7 @@ def assert_nobody_holds(node):
                 and said[0].get("votes_for") == node.pnn), said
 
 
+@pytest.mark.quiet
 def test_isolated_holder_loses_it_to_the_majority(bed):
     """The leader's packets are dropped."""
     old, others = leader_and_others(bed)
@@ -101,6 +102,7 @@ def test_isolated_holder_loses_it_to_the_majority(bed):
     assert quorum.holder(old) == new, "healing took it from its holder"
 
 
+@pytest.mark.quiet
 def test_killed_holder_is_followed(bed):
     """Its votes last for their time, no longer."""
     old, others = leader_and_others(bed)

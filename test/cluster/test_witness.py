@@ -284,6 +284,7 @@ def test_follows_to_the_owner(bed, share):
         assert stream.gap_ms("start") <= GAP_MS
 
 
+@pytest.mark.quiet
 def test_volume_moves_under_clients(bed, volume, share):
     """All of them are at the new owner within 5 s; no gap is longer than a
     second, nothing fails, nothing is lost."""
