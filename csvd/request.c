@@ -440,7 +440,7 @@ static json_t *request_counters(struct request *r, struct csvd_volume *v)
 	{
 		return json_null();
 	}
-	return json_pack("{s:I,s:I,s:I,s:I,s:I}",
+	return json_pack("{s:I,s:I,s:I,s:I,s:I,s:I}",
 			 "handles",
 			 (json_int_t)c.handles,
 			 "requests",
@@ -450,7 +450,9 @@ static json_t *request_counters(struct request *r, struct csvd_volume *v)
 			 "write_bytes",
 			 (json_int_t)c.write_bytes,
 			 "inline_requests",
-			 (json_int_t)c.inline_requests);
+			 (json_int_t)c.inline_requests,
+			 "piped_requests",
+			 (json_int_t)c.piped_requests);
 }
 
 static json_t *request_volume_json(struct request *r, struct csvd_volume *v)

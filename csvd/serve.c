@@ -337,6 +337,7 @@ static void add_counters(struct csv_serve_counters *sum,
 	sum->read_bytes += c->read_bytes;
 	sum->write_bytes += c->write_bytes;
 	sum->inline_requests += c->inline_requests;
+	sum->piped_requests += c->piped_requests;
 	sum->waited += c->waited;
 }
 

@@ -83,6 +83,7 @@ int csv_serve_sweep(struct csv_serve *serve,
 struct csv_serve_counters {
 	uint64_t connections, handles, requests, read_bytes, write_bytes;
 	uint64_t inline_requests, refused_connections;
+	uint64_t piped_requests; /* large reads that were not copied */
 	uint64_t waited; /* for the end of grace */
 };
 /* volume NULL: all together. ENOENT: never served. */

@@ -106,16 +106,39 @@ static int exec_open_fh(struct serve_job *job)
 	return ret == 0 ? answer_open(job, &st) : ret;
 }
 
+static bool read_into_pipe(struct serve_job *job)
+{
+	if (job->pipe == NULL || !serve_pipe_fill(job->pipe,
+						  job->handle[0]->fd,
+						  job->io.offset,
+						  job->io.length))
+	{
+		return false;
+	}
+	job->rdata_len = job->pipe->held;
+	job->body_len = CSV_IO_REP_LEN;
+	csv_io_rep_push((uint32_t)job->rdata_len, job->body);
+	return true;
+}
+
 static int exec_read(struct serve_job *job)
 {
 	size_t n = 0;
 	int ret;
 
-	if (job->rdata == NULL) {
-		job->rdata = talloc_array(job, uint8_t, job->io.length);
+	if (job->body == NULL) {
 		job->body = talloc_array(job, uint8_t, CSV_IO_REP_LEN);
 	}
-	if (job->rdata == NULL || job->body == NULL) {
+	if (job->body == NULL) {
+		return ENOMEM;
+	}
+	if (read_into_pipe(job)) {
+		return 0;
+	}
+	if (job->rdata == NULL) {
+		job->rdata = talloc_array(job, uint8_t, job->io.length);
+	}
+	if (job->rdata == NULL) {
 		return ENOMEM;
 	}
 	ret = ops_of(job)->pread(file_of(job, 0),

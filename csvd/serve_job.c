@@ -149,6 +149,7 @@ void serve_job_answer(struct serve_job *job)
 	vol->jobs -= 1;
 	serve_volume_check(vol);
 	if (conn->dead) {
+		serve_pipe_put(conn->serve, job->pipe);
 		talloc_free(job);
 		serve_conn_put(conn);
 		return;
@@ -218,6 +219,9 @@ void serve_job_done(struct serve_job *job)
 	}
 	if (job->h.op == CSV_OP_READ) {
 		vol->counters.read_bytes += job->rdata_len;
+		if (job->rdata == NULL && job->rdata_len != 0) {
+			vol->counters.piped_requests += 1;
+		}
 	} else if (job->h.op == CSV_OP_WRITE && job->status == 0) {
 		vol->counters.write_bytes += job->data_len;
 	}

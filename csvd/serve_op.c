@@ -298,6 +298,21 @@ static bool read_large(struct serve_job *job)
 	return true;
 }
 
+/* By a worker: only that may wait for the disk, and a pipe cannot but wait. */
+static bool read_by_pipe(struct serve_job *job)
+{
+	/* each page has a slot, also one of which only a part is read */
+	if (job->io.length < SERVE_PIPE_MIN ||
+	    job->io.length + job->io.offset % SERVE_PIPE_PAGE >
+		    SERVE_PIPE_SIZE ||
+	    job->conn->t->ops->send_pipe == NULL)
+	{
+		return false;
+	}
+	job->pipe = serve_pipe_get(job->vol->serve);
+	return job->pipe != NULL;
+}
+
 static bool write_inline(struct serve_conn *conn,
 			 const struct csv_header *h,
 			 struct serve_handle *handle,
@@ -365,6 +380,10 @@ static void read_job(struct serve_conn *conn,
 	}
 	job = io_job(conn, h, handle, io);
 	if (job == NULL) {
+		return;
+	}
+	if (read_by_pipe(job)) {
+		serve_job_start(job);
 		return;
 	}
 	if (cached && io->length > SERVE_SMALL_READ && read_large(job)) {

@@ -42,6 +42,7 @@ static struct serve_out *batch_new(struct csv_serve *serve)
 	}
 	out->sent = 0;
 	out->total = 0;
+	out->pipe = NULL;
 	out->num = 1;
 	out->iov[0].iov_base = out->buf;
 	out->iov[0].iov_len = 0;
@@ -55,6 +56,7 @@ static void out_free(struct serve_conn *conn, struct serve_out *out)
 
 	conn->held -= out->total;
 	if (out->job != NULL) {
+		serve_pipe_put(serve, out->job->pipe);
 		serve_buf_put(serve, out->job->rdata);
 		talloc_free(out->job);
 		return;
@@ -161,7 +163,12 @@ void serve_reply_job(struct serve_conn *conn, struct serve_job *job)
 		     job->head);
 	out_add(out, job->head, CSV_WIRE_HEADER);
 	out_add(out, job->body, job->body_len);
-	out_add(out, job->rdata, job->rdata_len);
+	if (job->rdata == NULL && job->rdata_len != 0) {
+		out->pipe = job->pipe;
+		out->total += job->rdata_len;
+	} else {
+		out_add(out, job->rdata, job->rdata_len);
+	}
 	out->job = job;
 	conn->held += out->total;
 	DLIST_ADD_END(conn->out, out);
@@ -192,31 +199,50 @@ static void out_sent(struct serve_conn *conn, size_t n)
 
 	while (n > 0 && (out = conn->out) != NULL) {
 		size_t left = out->total - out->sent;
+		size_t part = MIN(n, left);
 
-		if (n < left) {
-			out->sent += n;
+		out->sent += part;
+		n -= part;
+		left -= part;
+		if (out->pipe != NULL) {
+			out->pipe->held = MIN(out->pipe->held, left);
+		}
+		if (left > 0) {
 			return;
 		}
-		n -= left;
 		DLIST_REMOVE(conn->out, out);
 		out_free(conn, out);
 	}
 }
 
-void serve_flush(struct serve_conn *conn)
+/* What of the list one call can send. */
+static ssize_t out_send(struct serve_conn *conn)
 {
+	const struct csv_transport_ops *ops = conn->t->ops;
 	struct iovec iov[OUT_IOV];
 	struct serve_out *out = NULL;
+	int num = 0;
+
+	for (out = conn->out; out != NULL && num + 3 <= OUT_IOV;
+	     out = out->next) {
+		num += out_iov(out, iov + num);
+		if (out->pipe != NULL) {
+			return ops->send_pipe(conn->t,
+					      iov,
+					      num,
+					      out->pipe->out,
+					      out->pipe->held);
+		}
+	}
+	return ops->writev(conn->t, iov, num);
+}
+
+void serve_flush(struct serve_conn *conn)
+{
 	ssize_t n = 0;
-	int num;
 
 	while (conn->out != NULL && !conn->dead) {
-		num = 0;
-		for (out = conn->out; out != NULL && num + 3 <= OUT_IOV;
-		     out = out->next) {
-			num += out_iov(out, iov + num);
-		}
-		n = conn->t->ops->writev(conn->t, iov, num);
+		n = out_send(conn);
 		if (n < 0) {
 			break;
 		}

@@ -2,6 +2,7 @@
 /*
  * The inside of serving: serve.c (life, volumes, commands), serve_loop.c (the
  * socket thread), serve_conn.c (one connection: bytes), serve_out.c (answers),
+ * serve_buf.c and serve_pipe.c (what data are kept in on their way),
  * serve_op.c (one message), serve_exec.c and serve_once.c (operations, in workers),
  * serve_pool.c (worker threads), replay.c.
  *
@@ -44,6 +45,10 @@
 #define SERVE_BUF_MAX 1048576
 #define SERVE_BUFS_KEPT 16 /* of each size */
 #define SERVE_MAX_READDIR 131072
+#define SERVE_PIPE_MIN 262144 /* so large a read goes through a pipe */
+#define SERVE_PIPE_SIZE 1048576 /* what anybody may have: pipe-max-size */
+#define SERVE_PIPE_PAGE 4096
+#define SERVE_PIPES 64
 
 struct serve_conn;
 struct serve_job;
@@ -117,10 +122,18 @@ struct serve_handle {
 	bool keep;   /* closed, but not by the client */
 };
 
+/* Data of a file on their way to a socket; empty while it is kept. */
+struct serve_pipe {
+	struct serve_pipe *prev, *next;
+	int in, out;
+	size_t held; /* bytes in it */
+};
+
 struct serve_out {
 	struct serve_out *prev, *next;
 	size_t sent;
 	size_t total;
+	struct serve_pipe *pipe; /* what it holds comes behind iov */
 	int num;
 	struct iovec iov[3];
 	size_t room; /* > 0: a batch, so much may be added */
@@ -206,6 +219,7 @@ struct serve_job {
 	uint8_t *body; /* talloc child */
 	size_t body_len;
 	uint8_t *rdata; /* talloc child */
+	struct serve_pipe *pipe; /* in place of rdata, if it holds anything */
 	size_t rdata_len;
 	struct csv_file *new_file; /* of an open; to be closed: no conn */
 	uint64_t new_number;
@@ -258,6 +272,8 @@ struct csv_serve {
 	unsigned num_batches;
 	uint8_t *bufs[5][SERVE_BUFS_KEPT]; /* by power of two, unused */
 	unsigned num_bufs[5];
+	struct serve_pipe *pipes; /* unused ones */
+	unsigned num_pipes;	  /* all */
 };
 
 /* serve.c */
@@ -311,6 +327,21 @@ uint8_t *serve_buf_get(struct csv_serve *serve,
 		       size_t len);
 /* NULL is fine. Only what serve_buf_get() gave. */
 void serve_buf_put(struct csv_serve *serve, uint8_t *buf);
+
+/* serve_pipe.c */
+/* NULL: there are enough, or the system has none to give. */
+struct serve_pipe *serve_pipe_get(struct csv_serve *serve);
+/* NULL is fine. One that is not empty is closed. */
+void serve_pipe_put(struct csv_serve *serve, struct serve_pipe *p);
+/*
+ * An empty pipe takes len bytes of a file, fewer only at its end: p->held.
+ * Blocks as pread(2). False: the file cannot do that, or an error; what is in
+ * the pipe is void. Any thread.
+ */
+bool serve_pipe_fill(struct serve_pipe *p,
+		     int fd,
+		     uint64_t offset,
+		     size_t len);
 
 /* serve_op.c */
 /*

@@ -37,16 +37,48 @@ ssize_t csv_tcp_readv(int fd, const struct iovec *iov, int num)
 	return n >= 0 ? n : -errno;
 }
 
-ssize_t csv_tcp_writev(int fd, const struct iovec *iov, int num)
+static ssize_t tcp_sendmsg(int fd, const struct iovec *iov, int num, int flags)
 {
 	struct msghdr msg = { .msg_iov = discard_const_p(struct iovec, iov),
 			      .msg_iovlen = num };
 	ssize_t n;
 
 	do {
-		n = sendmsg(fd, &msg, MSG_NOSIGNAL);
+		n = sendmsg(fd, &msg, MSG_NOSIGNAL | flags);
 	} while (n == -1 && errno == EINTR);
 	return n >= 0 ? n : -errno;
+}
+
+ssize_t csv_tcp_writev(int fd, const struct iovec *iov, int num)
+{
+	return tcp_sendmsg(fd, iov, num, 0);
+}
+
+ssize_t csv_tcp_send_pipe(
+	int fd, const struct iovec *iov, int num, int pipe_fd, size_t n)
+{
+	ssize_t sent = 0;
+	ssize_t got;
+	size_t want = 0;
+	int i;
+
+	for (i = 0; i < num; i++) {
+		want += iov[i].iov_len;
+	}
+	if (num > 0) {
+		sent = tcp_sendmsg(fd, iov, num, MSG_MORE);
+	}
+	if (sent < 0 || (size_t)sent < want) {
+		return sent;
+	}
+	do {
+		got = splice(pipe_fd, NULL, fd, NULL, n, SPLICE_F_NONBLOCK);
+	} while (got == -1 && errno == EINTR);
+	if (got <= 0) {
+		/* an empty pipe: the caller counted wrong */
+		return sent > 0 ? sent : (got == 0 ? -EIO : -errno);
+	}
+	return sent + got;
 }
 
 static ssize_t tcp_readv(struct csv_transport *t,
@@ -63,6 +95,15 @@ static ssize_t tcp_writev(struct csv_transport *t,
 	return csv_tcp_writev(t->fd, iov, num);
 }
 
+static ssize_t tcp_send_pipe(struct csv_transport *t,
+			     const struct iovec *iov,
+			     int num,
+			     int pipe_fd,
+			     size_t n)
+{
+	return csv_tcp_send_pipe(t->fd, iov, num, pipe_fd, n);
+}
+
 static int tcp_flush(struct csv_transport *t)
 {
 	return 0;
@@ -77,6 +118,7 @@ static const struct csv_transport_ops tcp_ops = {
 	.name = "tcp",
 	.readv = tcp_readv,
 	.writev = tcp_writev,
+	.send_pipe = tcp_send_pipe,
 	.flush = tcp_flush,
 	.pending = tcp_pending,
 };

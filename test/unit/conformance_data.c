@@ -325,6 +325,92 @@ static void big_and_too_big(void **state)
 	talloc_free(f);
 }
 
+/* Two pieces with a hole between them, and no round size. */
+enum { LARGE_A = 1 << 20, LARGE_B = 3 << 19, LARGE_SIZE = (5 << 19) + 123 };
+
+static struct csv_file *large_file(struct conf *t, char *data)
+{
+	struct csv_file *f = conf_open(t, "f", RW);
+	size_t n = 0;
+	size_t at;
+
+	memset(data, 0, LARGE_SIZE);
+	fill(data, LARGE_A, 5);
+	fill(data + LARGE_B, LARGE_SIZE - LARGE_B, 6);
+	ok(t->b->ops->pwrite(f, data, LARGE_A, 0, 0, &n));
+	assert_int_equal(n, LARGE_A);
+	for (at = LARGE_B; at < LARGE_SIZE; at += n) {
+		ok(t->b->ops->pwrite(f,
+				     data + at,
+				     LARGE_SIZE - at < LARGE_A ? LARGE_SIZE - at
+							       : LARGE_A,
+				     at,
+				     0,
+				     &n));
+	}
+	return f;
+}
+
+/* Also where data go another way than small ones (csvd/serve_pipe.c). */
+static void large_reads(void **state)
+{
+	static const struct {
+		size_t n;
+		int64_t off;
+		size_t got;
+	} reads[] = {
+		{1 << 20, 0, 1 << 20},
+		{1 << 20, 1, 1 << 20},
+		{(1 << 20) - 4095, 4095, (1 << 20) - 4095},
+		{1 << 20, 1 << 19, 1 << 20}, /* half of it is the hole */
+		{1 << 19, LARGE_A, 1 << 19}, /* nothing but the hole */
+		{1 << 18, LARGE_SIZE - (1 << 18), 1 << 18},
+		{1 << 20, LARGE_SIZE - 100, 100},
+		{1 << 20, LARGE_SIZE - 300000, 300000},
+		{1 << 20, LARGE_SIZE, 0},
+		{1 << 20, 10 * (int64_t)LARGE_SIZE, 0},
+		{(1 << 18) + 1, 777, (1 << 18) + 1},
+		{(1 << 18) - 1, 777, (1 << 18) - 1},
+	};
+	struct conf *t = conf_get(state);
+	char *data = talloc_array(t, char, LARGE_SIZE);
+	const size_t num = sizeof(reads) / sizeof(reads[0]);
+	char *got = talloc_array(t, char, num << 20);
+	struct csv_file *f = large_file(t, data);
+	struct outcome o = {};
+	size_t n = 0;
+	size_t i;
+
+	for (i = 0; i < num; i++) {
+		ok(t->b->ops->pread(f, got, reads[i].n, reads[i].off, &n));
+		assert_int_equal(n, reads[i].got);
+		assert_memory_equal(got, data + reads[i].off % LARGE_SIZE, n);
+		memset(got, 1, reads[i].n);
+		ok(async_read(t, f, got, reads[i].n, reads[i].off, &n));
+		assert_int_equal(n, reads[i].got);
+		assert_memory_equal(got, data + reads[i].off % LARGE_SIZE, n);
+	}
+	memset(got, 1, num << 20);
+	for (i = 0; i < num; i++) {
+		watch(t->b->ops->pread_send(t,
+					    t->ev,
+					    f,
+					    got + (i << 20),
+					    reads[i].n,
+					    reads[i].off),
+		      &o);
+	}
+	wait_for(t, &o, num);
+	for (i = 0; i < num; i++) {
+		assert_memory_equal(got + (i << 20),
+				    data + reads[i].off % LARGE_SIZE,
+				    reads[i].got);
+	}
+	talloc_free(f);
+	talloc_free(got);
+	talloc_free(data);
+}
+
 static void async_ends_of_files(void **state)
 {
 	struct conf *t = conf_get(state);
@@ -470,6 +556,7 @@ const struct CMUnitTest conf_data_tests[] = {
 	CONF_TEST(holes_stay_holes),
 	CONF_TEST(ranges_are_copied),
 	CONF_TEST(big_and_too_big),
+	CONF_TEST(large_reads),
 	CONF_TEST(async_ends_of_files),
 	CONF_TEST(many_in_flight),
 	CONF_TEST(freed_requests_are_cancelled),

@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -80,6 +81,7 @@ static int suite(struct volume *v, const char *name, bool plain)
 		.private_data = v,
 	};
 	TALLOC_CTX *mem = talloc_new(NULL);
+	struct csv_serve_counters served = {};
 	int failed = 1;
 	int ret;
 
@@ -92,6 +94,14 @@ static int suite(struct volume *v, const char *name, bool plain)
 		fprintf(stderr, "server: %s\n", strerror(ret));
 	} else {
 		failed = conformance_run(&c);
+		(void)csv_serve_counters(v->bed.serve, NULL, &served);
+		if (plain != (served.piped_requests > 0)) {
+			fprintf(stderr,
+				"%s: %" PRIu64 " reads went through pipes\n",
+				name,
+				served.piped_requests);
+			failed = 1;
+		}
 	}
 	talloc_free(mem);
 	return failed;
