@@ -62,7 +62,7 @@ static void csv_process_waits(void)
 {
 	struct pollfd pfd = {};
 
-	if (!lp_clustering()) {
+	if (!lp_clustering() || global_messaging_context_raw() == NULL) {
 		return;
 	}
 	pfd.fd = ctdbd_conn_get_fd(messaging_ctdb_connection());
