@@ -95,10 +95,15 @@ def _hit(victims, sig):
 
 
 def signal_all(node, name, sig=signal.SIGKILL):
-    """Signal every process with this name; return their host ids."""
+    """Signal every process with this name; return their host ids.
+
+    Who is killed is stopped first: none of them acts on another's end.
+    """
     found = node.pids(name)
     if not found:
         raise BedError(f"{node.name}: no {name} runs")
+    if sig == signal.SIGKILL:
+        _hit(found, signal.SIGSTOP)
     return _hit(found, sig)
 
 
