@@ -4,6 +4,7 @@
  * csv_volume per volume, shared by all tree connects on it.
  */
 #include "csv.h"
+#include <malloc.h>
 #include "ctdbd_conn.h"
 #include "lib/global_contexts.h"
 #include "lib/messages_ctdb.h"
@@ -15,6 +16,9 @@
 #define CSV_ATTACH_TIMEOUT_MS 5000
 /* smbd tries a tree connect that waited again right away. */
 #define CSV_LINGER_S 2
+/* Less is not mapped for itself; so much that was freed is kept. */
+#define CSV_MEMORY_MAPPED (4 * 1024 * 1024)
+#define CSV_MEMORY_KEPT (32 * 1024 * 1024)
 
 static struct {
 	pid_t pid; /* a fork starts anew */
@@ -49,6 +53,17 @@ static void csv_process_check_fork(void)
 	}
 	ZERO_STRUCT(csv_process);
 	csv_process.pid = getpid();
+}
+
+/*
+ * What several requests of 1 MiB were kept in serves the next ones. By default
+ * the C library gives it back as soon as it is free, and each request pays for
+ * fresh pages.
+ */
+static void csv_process_keep_memory(void)
+{
+	(void)mallopt(M_MMAP_THRESHOLD, CSV_MEMORY_MAPPED);
+	(void)mallopt(M_TRIM_THRESHOLD, CSV_MEMORY_KEPT);
 }
 
 /*
@@ -97,10 +112,12 @@ static int csv_process_control(const char *socket)
 				 &csv_process.control);
 	if (ret != 0) {
 		TALLOC_FREE(csv_process.socket);
+		return ret;
 	}
+	csv_process_keep_memory();
 	csv_control_set_wait_fn(csv_process.control, csv_process_waits);
 	csv_conn_set_more_fn(csv_more_requests);
-	return ret;
+	return 0;
 }
 
 static void csv_process_idle(void)
