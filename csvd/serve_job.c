@@ -120,6 +120,11 @@ static int status_drained(const struct serve_job *job)
 	return 0;
 }
 
+bool serve_job_piped(const struct serve_job *job)
+{
+	return job->rdata == NULL && job->rdata_len != 0;
+}
+
 /* Hands the job over to the answer, or frees it. */
 void serve_job_answer(struct serve_job *job)
 {
@@ -219,7 +224,7 @@ void serve_job_done(struct serve_job *job)
 	}
 	if (job->h.op == CSV_OP_READ) {
 		vol->counters.read_bytes += job->rdata_len;
-		if (job->rdata == NULL && job->rdata_len != 0) {
+		if (serve_job_piped(job)) {
 			vol->counters.piped_requests += 1;
 		}
 	} else if (job->h.op == CSV_OP_WRITE && job->status == 0) {

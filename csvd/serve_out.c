@@ -42,7 +42,6 @@ static struct serve_out *batch_new(struct csv_serve *serve)
 	}
 	out->sent = 0;
 	out->total = 0;
-	out->pipe = NULL;
 	out->num = 1;
 	out->iov[0].iov_base = out->buf;
 	out->iov[0].iov_len = 0;
@@ -163,7 +162,7 @@ void serve_reply_job(struct serve_conn *conn, struct serve_job *job)
 		     job->head);
 	out_add(out, job->head, CSV_WIRE_HEADER);
 	out_add(out, job->body, job->body_len);
-	if (job->rdata == NULL && job->rdata_len != 0) {
+	if (serve_job_piped(job)) {
 		out->pipe = job->pipe;
 		out->total += job->rdata_len;
 	} else {

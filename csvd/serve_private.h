@@ -361,6 +361,8 @@ void serve_job_start(struct serve_job *job);
 /* A worker is through with it. */
 void serve_job_done(struct serve_job *job);
 void serve_job_answer(struct serve_job *job);
+/* Its data are in its pipe. */
+bool serve_job_piped(const struct serve_job *job);
 
 /* serve_grace.c: of the socket thread */
 /* Does this request have to wait? */

@@ -54,8 +54,11 @@ ssize_t csv_tcp_writev(int fd, const struct iovec *iov, int num)
 	return tcp_sendmsg(fd, iov, num, 0);
 }
 
-ssize_t csv_tcp_send_pipe(
-	int fd, const struct iovec *iov, int num, int pipe_fd, size_t n)
+ssize_t csv_tcp_send_pipe(struct csv_transport *t,
+			  const struct iovec *iov,
+			  int num,
+			  int pipe_fd,
+			  size_t n)
 {
 	ssize_t sent = 0;
 	ssize_t got;
@@ -66,13 +69,13 @@ ssize_t csv_tcp_send_pipe(
 		want += iov[i].iov_len;
 	}
 	if (num > 0) {
-		sent = tcp_sendmsg(fd, iov, num, MSG_MORE);
+		sent = tcp_sendmsg(t->fd, iov, num, MSG_MORE);
 	}
 	if (sent < 0 || (size_t)sent < want) {
 		return sent;
 	}
 	do {
-		got = splice(pipe_fd, NULL, fd, NULL, n, SPLICE_F_NONBLOCK);
+		got = splice(pipe_fd, NULL, t->fd, NULL, n, SPLICE_F_NONBLOCK);
 	} while (got == -1 && errno == EINTR);
 	if (got <= 0) {
 		/* an empty pipe: the caller counted wrong */
@@ -95,15 +98,6 @@ static ssize_t tcp_writev(struct csv_transport *t,
 	return csv_tcp_writev(t->fd, iov, num);
 }
 
-static ssize_t tcp_send_pipe(struct csv_transport *t,
-			     const struct iovec *iov,
-			     int num,
-			     int pipe_fd,
-			     size_t n)
-{
-	return csv_tcp_send_pipe(t->fd, iov, num, pipe_fd, n);
-}
-
 static int tcp_flush(struct csv_transport *t)
 {
 	return 0;
@@ -118,7 +112,7 @@ static const struct csv_transport_ops tcp_ops = {
 	.name = "tcp",
 	.readv = tcp_readv,
 	.writev = tcp_writev,
-	.send_pipe = tcp_send_pipe,
+	.send_pipe = csv_tcp_send_pipe,
 	.flush = tcp_flush,
 	.pending = tcp_pending,
 };

@@ -689,15 +689,6 @@ static ssize_t tls_plain_writev(struct csv_transport *t,
 	return csv_tcp_writev(t->fd, iov, num);
 }
 
-static ssize_t tls_plain_send_pipe(struct csv_transport *t,
-				   const struct iovec *iov,
-				   int num,
-				   int pipe_fd,
-				   size_t n)
-{
-	return csv_tcp_send_pipe(t->fd, iov, num, pipe_fd, n);
-}
-
 static int tls_plain_flush(struct csv_transport *t)
 {
 	return 0;
@@ -714,7 +705,7 @@ static const struct csv_transport_ops tls_plain_ops = {
 	.name = "tls-plain",
 	.readv = tls_plain_readv,
 	.writev = tls_plain_writev,
-	.send_pipe = tls_plain_send_pipe,
+	.send_pipe = csv_tcp_send_pipe,
 	.flush = tls_plain_flush,
 	.pending = tls_plain_pending,
 };

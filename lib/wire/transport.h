@@ -57,9 +57,12 @@ int csv_tcp_setup(int fd);
 /* One recv(2) or readv(2), one sendmsg(2): bytes moved or -errno. */
 ssize_t csv_tcp_readv(int fd, const struct iovec *iov, int num);
 ssize_t csv_tcp_writev(int fd, const struct iovec *iov, int num);
-/* sendmsg(2) unless num is 0, then splice(2): bytes moved or -errno. */
-ssize_t csv_tcp_send_pipe(
-	int fd, const struct iovec *iov, int num, int pipe_fd, size_t n);
+/* send_pipe of plain connections: sendmsg(2) unless num is 0, then splice(2) */
+ssize_t csv_tcp_send_pipe(struct csv_transport *t,
+			  const struct iovec *iov,
+			  int num,
+			  int pipe_fd,
+			  size_t n);
 
 /* The kernel notices a dead host after about ms of silence. 0 or errno. */
 int csv_tcp_set_dead_ms(int fd, unsigned ms);
