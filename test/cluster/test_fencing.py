@@ -103,9 +103,6 @@ def _slow(bed, volume):
     shutil.rmtree(root)
 
 
-@pytest.mark.skipif(not os.environ.get("SOFS_SOAK"), reason="make soak: CTDB "
-                    "may leave the first node in its first recovery for ever "
-                    "(doc/faults.md, open)")
 def test_successor_dies_while_it_takes_over(bed, volume, slow):
     """The owner dies, then the next one while it starts the storage: the
     third one fences both, once the first is back and makes a majority."""

@@ -2,6 +2,7 @@
 """CTDB recovers its databases, again and again, while clients use persistent
 handles: none is refused, none is lost."""
 
+import concurrent.futures
 import contextlib
 import os
 import pathlib
@@ -11,7 +12,7 @@ import time
 
 from bed import checks, faults, proc
 from bed.samba import find_prefix
-from drive import Running, Volume
+from drive import Running, Volume, quorum
 from drive.ctdb_control import (RECOVERY_ACTIVE, RECOVERY_NORMAL,
                                 set_recmode)
 
@@ -24,11 +25,13 @@ DISABLED = "Disabling takeover runs for 60 seconds"
 ENABLED = "is gone, reenabling takeover runs"
 CTDB_PORT = "4379"
 TORN_DOWN = "Tearing down connection"
-SLOW_LOCK = """#!/bin/sh
+MODE_NORMAL = "Recovery mode set to NORMAL"
+LEFT_ACTIVE = "Recovery mode was set to ACTIVE meanwhile"
+HELD = """#!/bin/sh
 while [ -e /shared/hold ]; do
 	sleep 0.05
 done
-exec /shared/lock_helper "$@"
+exec /shared/real/%s "$@"
 """
 SLOW_ONCE = """#!/bin/sh
 if [ "$1" = ipreallocated ] && rm /tmp/slow 2>/dev/null; then
@@ -152,23 +155,34 @@ def test_leader_dies_in_a_takeover_run(bed):
 
 
 @contextlib.contextmanager
-def not_yet_started(bed, node):
-    """The node's ctdbd listens to the others, but does not start its transport
-    before it has frozen its databases, which it may when this ends."""
-    real = f"{find_prefix()}/libexec/ctdb/ctdb_lock_helper"
-    shared = bed.dir / "shared"
-    shutil.copy(real, shared / "lock_helper")
-    (shared / "slow_lock_helper").write_text(SLOW_LOCK, encoding="utf-8")
-    (shared / "slow_lock_helper").chmod(0o755)
+def held(bed, node, helper):
+    """A helper of ctdbd's on this node goes on when this ends. helper: where
+    it is for the node and for the machine."""
+    inside, outside = helper
+    shared, name = bed.dir / "shared", pathlib.Path(inside).name
+    (shared / "real").mkdir(exist_ok=True)
+    shutil.copy(outside, shared / "real" / name)
+    script = shared / f"held_{name}"
+    script.write_text(HELD % name, encoding="utf-8")
+    script.chmod(0o755)
     (shared / "hold").touch()
-    node.run("mount", "--bind", "/shared/slow_lock_helper", real)
+    node.run("mount", "--bind", f"/shared/held_{name}", inside)
     try:
-        node.run("ctdbd")
         yield
     finally:
         # The mount stays as long as the node lives: a helper that starts just
         # now would be a script when it is executed and the real one when read.
         (shared / "hold").unlink()
+
+
+@contextlib.contextmanager
+def not_yet_started(bed, node):
+    """The node's ctdbd listens to the others, but does not start its transport
+    before it has frozen its databases, which it may when this ends."""
+    lock_helper = f"{find_prefix()}/libexec/ctdb/ctdb_lock_helper"
+    with held(bed, node, (lock_helper, lock_helper)):
+        node.run("ctdbd")
+        yield
     proc.wait_until("ctdbd answers", lambda: node.run(
         "ctdb", "pnn", check=False).returncode == 0, 20)
 
@@ -202,6 +216,26 @@ def test_connection_that_ends_before_the_start(bed):
     late.start_csvd()
     bed.wait_healthy()
     assert late.log("log.ctdb").count(TORN_DOWN) - seen < 10
+
+
+def test_election_while_nodes_leave_a_recovery(bed):
+    """An election sets the recovery mode to active while a node still checks
+    the cluster lock before its mode is normal again: it stays active, and the
+    next leader recovers (patch 0028)."""
+    leader = bed.wait_healthy()
+    late = next(n for n in bed.nodes if n != leader)
+    begun = late.log("log.ctdb").count(MODE_NORMAL)
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        with held(bed, late, ("/bed/bin/csv_quorum_helper", quorum.HELPER)):
+            assert set_recmode(ctdb_socket(late), RECOVERY_ACTIVE) == 0
+            normal = pool.submit(set_recmode, ctdb_socket(late),
+                                 RECOVERY_NORMAL)
+            proc.wait_until("it checks the lock", lambda: late.log(
+                "log.ctdb").count(MODE_NORMAL) > begun, 4, 0.02)
+            assert set_recmode(ctdb_socket(late), RECOVERY_ACTIVE) == 0
+        assert normal.result() != 0
+    assert LEFT_ACTIVE in late.log("log.ctdb")
+    bed.wait_healthy()
 
 
 def preloaded(bed, source):
