@@ -411,6 +411,53 @@ static void large_reads(void **state)
 	talloc_free(data);
 }
 
+/* Onto, across and behind what is there. */
+static void large_writes(void **state)
+{
+	static const struct {
+		size_t n;
+		int64_t off;
+	} writes[] = {
+		{1 << 20, 0},
+		{1 << 20, 1},
+		{(1 << 20) - 4095, 4095},
+		{1 << 18, LARGE_SIZE - 100},
+		{(1 << 18) + 1, 777},
+		{(1 << 18) - 1, 778},
+		{(1 << 19) + 9, LARGE_SIZE + 5000}, /* behind a hole */
+	};
+	const size_t num = sizeof(writes) / sizeof(writes[0]);
+	const size_t all = LARGE_SIZE + (1 << 20);
+	struct conf *t = conf_get(state);
+	char *data = talloc_zero_array(t, char, all);
+	char *got = talloc_zero_array(t, char, all);
+	struct csv_file *f = large_file(t, data);
+	size_t n = 0;
+	size_t at;
+	size_t i;
+
+	for (i = 0; i < 2 * num; i++) {
+		size_t len = writes[i / 2].n;
+		int64_t off = writes[i / 2].off;
+
+		fill(data + off, len, (unsigned)i);
+		if (i % 2 == 0) {
+			ok(t->b->ops->pwrite(f, data + off, len, off, 0, &n));
+		} else {
+			ok(async_write(t, f, data + off, len, off, 0, &n));
+		}
+		assert_int_equal(n, len);
+	}
+	for (at = 0, n = 1; n > 0; at += n) {
+		ok(t->b->ops->pread(f, got + at, 1 << 18, (int64_t)at, &n));
+	}
+	assert_int_equal(at, LARGE_SIZE + 5000 + (1 << 19) + 9);
+	assert_memory_equal(got, data, at);
+	talloc_free(f);
+	talloc_free(got);
+	talloc_free(data);
+}
+
 static void async_ends_of_files(void **state)
 {
 	struct conf *t = conf_get(state);
@@ -557,6 +604,7 @@ const struct CMUnitTest conf_data_tests[] = {
 	CONF_TEST(ranges_are_copied),
 	CONF_TEST(big_and_too_big),
 	CONF_TEST(large_reads),
+	CONF_TEST(large_writes),
 	CONF_TEST(async_ends_of_files),
 	CONF_TEST(many_in_flight),
 	CONF_TEST(freed_requests_are_cancelled),
