@@ -8,6 +8,7 @@
 #include "csvd/members.h"
 #include "csvd/publish.h"
 #include "csvd/quorum.h"
+#include "lib/wire/message.h"
 #include "ctdbd_conn.h"
 #include "lib/messages_ctdb.h"
 #include "util_tdb.h"
@@ -247,14 +248,11 @@ static void mesh_got_ban(struct messaging_context *msg,
 	TALLOC_CTX *frame = talloc_stackframe();
 	struct csv_ban_request r = {};
 	const struct csvd_member *missed = NULL;
-	enum ndr_err_code err;
 
-	err = ndr_pull_struct_blob(
-		data,
-		frame,
-		&r,
-		(ndr_pull_flags_fn_t)ndr_pull_csv_ban_request);
-	if (NDR_ERR_CODE_IS_SUCCESS(err) && r.version == CSV_EVENT_VERSION &&
+	if (csv_message_read(frame,
+			     data,
+			     &r,
+			     (ndr_pull_flags_fn_t)ndr_pull_csv_ban_request) &&
 	    r.node == csvd->node)
 	{
 		missed = csvd_member_find(csvd, r.missed);

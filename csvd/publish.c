@@ -10,6 +10,7 @@
 #include "csvd/node.h"
 #include "csvd/owner.h"
 #include "lib/volume/state.h"
+#include "lib/wire/message.h"
 #include "lib/wire/node_info.h"
 #include "librpc/gen_ndr/ndr_server_id.h"
 #include "gen_ndr/ndr_csv.h"
@@ -297,18 +298,16 @@ static void publish_got_event(struct messaging_context *msg,
 	struct csvd_context *csvd = private_data;
 	TALLOC_CTX *frame = NULL;
 	struct csv_volume_event e = {};
-	enum ndr_err_code err;
 
 	if (publish_own(msg, from)) {
 		return;
 	}
 	frame = talloc_stackframe();
-	err = ndr_pull_struct_blob(
-		data,
-		frame,
-		&e,
-		(ndr_pull_flags_fn_t)ndr_pull_csv_volume_event);
-	if (NDR_ERR_CODE_IS_SUCCESS(err) && e.version == CSV_EVENT_VERSION) {
+	if (csv_message_read(frame,
+			     data,
+			     &e,
+			     (ndr_pull_flags_fn_t)ndr_pull_csv_volume_event))
+	{
 		publish_note(csvd, from, &e);
 	}
 	TALLOC_FREE(frame);
@@ -325,14 +324,12 @@ static void publish_got_move(struct messaging_context *msg,
 	TALLOC_CTX *frame = talloc_stackframe();
 	struct csv_move_request r = {};
 	struct csvd_volume *v = NULL;
-	enum ndr_err_code err;
 
-	err = ndr_pull_struct_blob(
-		data,
-		frame,
-		&r,
-		(ndr_pull_flags_fn_t)ndr_pull_csv_move_request);
-	if (NDR_ERR_CODE_IS_SUCCESS(err) && r.version == CSV_EVENT_VERSION) {
+	if (csv_message_read(frame,
+			     data,
+			     &r,
+			     (ndr_pull_flags_fn_t)ndr_pull_csv_move_request))
+	{
 		v = csvd_volume_find(csvd, csvd_string(frame, &r.volume));
 	}
 	if (v != NULL && v->rec != NULL && v->rec->epoch == r.epoch) {

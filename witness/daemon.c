@@ -185,6 +185,9 @@ static struct witness_context *daemon_start(TALLOC_CTX *mem_ctx)
 	if (ret == 0) {
 		ret = witness_cluster_start(w);
 	}
+	if (ret == 0) {
+		ret = witness_moves_start(w);
+	}
 	if (ret != 0) {
 		DBG_ERR("cannot start: %s\n", strerror(ret));
 		return NULL;

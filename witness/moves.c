@@ -4,6 +4,8 @@
  * client-move: rpcd_witness tells the client all addresses of the node.
  */
 #include "witness/moves.h"
+#include "lib/wire/codec.h"
+#include "lib/wire/message.h"
 #include "witness/cluster.h"
 #include "witness/registry.h"
 #include "witness/shares.h"
@@ -77,6 +79,61 @@ static NTSTATUS moves_send(struct witness_context *w,
 	return status;
 }
 
+/* Its next registration may be at another node, whose witness should know. */
+static void moves_tell(struct witness_context *w,
+		       const struct witness_registration *reg)
+{
+	struct csv_client_moved m = {
+		.version = CSV_EVENT_VERSION,
+		.computer = csv_bytes_of(reg->computer),
+		.share = csv_bytes_of(reg->share),
+	};
+	DATA_BLOB blob = {};
+	enum ndr_err_code err;
+
+	err = ndr_push_struct_blob(
+		&blob,
+		w,
+		&m,
+		(ndr_push_flags_fn_t)ndr_push_csv_client_moved);
+	if (NDR_ERR_CODE_IS_SUCCESS(err)) {
+		messaging_send_all(
+			w->msg, MSG_CSV_MOVED, blob.data, blob.length);
+	}
+	data_blob_free(&blob);
+}
+
+static void moves_heard(struct messaging_context *msg,
+			void *private_data,
+			uint32_t type,
+			struct server_id from,
+			DATA_BLOB *data)
+{
+	struct witness_context *w = private_data;
+	TALLOC_CTX *frame = talloc_stackframe();
+	struct witness_peer *peer = NULL;
+	struct csv_client_moved m = {};
+	const char *computer = NULL;
+
+	if (from.vnn != w->node &&
+	    csv_message_read(frame,
+			     data,
+			     &m,
+			     (ndr_pull_flags_fn_t)ndr_pull_csv_client_moved))
+	{
+		computer = csv_bytes_str(frame, &m.computer);
+	}
+	if (computer != NULL) {
+		peer = witness_registry_peer(w->registry,
+					     computer,
+					     csv_bytes_str(frame, &m.share));
+	}
+	if (peer != NULL) {
+		witness_past_elsewhere(&peer->past, witness_now());
+	}
+	TALLOC_FREE(frame);
+}
+
 static void moves_do(struct moves_round *round,
 		     struct witness_registration *reg,
 		     uint32_t from,
@@ -92,6 +149,7 @@ static void moves_do(struct moves_round *round,
 		return;
 	}
 	witness_past_moved(&reg->peer->past, move->target, round->now);
+	moves_tell(round->w, reg);
 	DBG_NOTICE("%s is sent from node %d to node %" PRIu32 " (%s): %s\n",
 		   reg->peer->key,
 		   (int)from,
@@ -191,4 +249,12 @@ void witness_moves_due(struct witness_context *w)
 			w);
 	}
 	TALLOC_FREE(frame);
+}
+
+int witness_moves_start(struct witness_context *w)
+{
+	NTSTATUS status = messaging_register(
+		w->msg, w, MSG_CSV_MOVED, moves_heard);
+
+	return NT_STATUS_IS_OK(status) ? 0 : ENOMEM;
 }

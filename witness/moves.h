@@ -7,6 +7,9 @@
 
 #include "witness/context.h"
 
+/* Hear what the other nodes' witnesses do. 0 or errno. */
+int witness_moves_start(struct witness_context *w);
+
 /*
  * Look at every registration and send the moves that are due; those that the
  * pace holds back come later, by themselves.

@@ -218,8 +218,14 @@ bool witness_spread_allows(const struct witness_past *past,
 	if (last_ms != 0 && now_ms < last_ms + WITNESS_SPREAD_MS) {
 		return false;
 	}
-	return !past->moved ||
-	       now_ms >= past->moved_ms + WITNESS_SPREAD_PAUSE_MS;
+	return !past->anywhere ||
+	       now_ms >= past->anywhere_ms + WITNESS_SPREAD_PAUSE_MS;
+}
+
+void witness_past_elsewhere(struct witness_past *past, uint64_t now_ms)
+{
+	past->anywhere = true;
+	past->anywhere_ms = now_ms;
 }
 
 bool witness_past_allows(const struct witness_past *past,
@@ -249,6 +255,8 @@ void witness_past_moved(struct witness_past *past,
 		pause_ms = 2 * past->pause_ms;
 	}
 	*past = (struct witness_past){
+		.anywhere = true,
+		.anywhere_ms = now_ms,
 		.moved = true,
 		.moved_ms = now_ms,
 		.target = target,

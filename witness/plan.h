@@ -10,7 +10,8 @@
  *
  * Where several nodes have direct access, each draws clients from those that
  * have more, one at a time. Only the one that draws decides, so that no two
- * think that they have seen the same gap.
+ * think that they have seen the same gap. It tells the others whom it has
+ * drawn: they leave that one alone for a while, wherever it registers then.
  *
  * Times are milliseconds of any one clock that only grows.
  */
@@ -67,7 +68,9 @@ struct witness_world {
 
 /* What was sent to a client before; zero: nothing. */
 struct witness_past {
-	bool moved;
+	bool anywhere; /* by whichever node's witness, */
+	uint64_t anywhere_ms; /* last */
+	bool moved; /* by this one */
 	uint64_t moved_ms;
 	uint32_t target;
 	uint64_t pause_ms;
@@ -110,6 +113,9 @@ bool witness_past_allows(const struct witness_past *past,
 bool witness_spread_allows(const struct witness_past *past,
 			   uint64_t last_ms,
 			   uint64_t now_ms);
+
+/* Another node's witness has sent it somewhere. */
+void witness_past_elsewhere(struct witness_past *past, uint64_t now_ms);
 
 /* It was. */
 void witness_past_moved(struct witness_past *past,

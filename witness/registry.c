@@ -21,9 +21,9 @@ struct registry_walk {
 	bool again; /* something of this node could not be taken yet */
 };
 
-static struct witness_peer *registry_peer(struct witness_registry *r,
-					  const char *computer,
-					  const char *share)
+struct witness_peer *witness_registry_peer(struct witness_registry *r,
+					   const char *computer,
+					   const char *share)
 {
 	struct witness_peer *p = NULL;
 	char *key = talloc_asprintf_strlower_m(
@@ -41,6 +41,7 @@ static struct witness_peer *registry_peer(struct witness_registry *r,
 		return NULL;
 	}
 	p->key = talloc_steal(p, key);
+	p->unused_since = witness_now();
 	DLIST_ADD(r->peers, p);
 	return p;
 }
@@ -104,7 +105,7 @@ static struct witness_registration *registry_add(
 	struct witness_registration *reg = NULL;
 	struct witness_peer *peer = NULL;
 
-	peer = registry_peer(r, rg->client_computer_name, rg->share_name);
+	peer = witness_registry_peer(r, rg->client_computer_name, rg->share_name);
 	reg = talloc_zero(r, struct witness_registration);
 	if (peer == NULL || reg == NULL) {
 		talloc_free(reg);

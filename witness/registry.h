@@ -54,6 +54,14 @@ struct witness_registry {
 /* Blocks until ctdbd has told where the database is. 0 or errno. */
 int witness_registry_start(struct witness_context *w);
 
+/*
+ * What is known of a client, made if need be; forgotten when it has not
+ * registered for a while. share NULL: without one. NULL: no memory.
+ */
+struct witness_peer *witness_registry_peer(struct witness_registry *r,
+					   const char *computer,
+					   const char *share);
+
 /* Read the database: never blocks on CTDB. True: something changed. */
 bool witness_registry_read(struct witness_context *w);
 

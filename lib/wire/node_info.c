@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "includes.h"
+#include "lib/wire/message.h"
 #include "lib/wire/node_info.h"
 
 /* Room for all fields that came after the first version. */
@@ -11,7 +12,6 @@ bool csv_node_info_read(TALLOC_CTX *mem_ctx,
 {
 	DATA_BLOB blob = data_blob_talloc_zero(mem_ctx,
 					       data->length + NODE_INFO_NEWER);
-	enum ndr_err_code err;
 
 	*info = (struct csv_node_info){};
 	if (blob.data == NULL) {
@@ -20,10 +20,8 @@ bool csv_node_info_read(TALLOC_CTX *mem_ctx,
 	if (data->length > 0) {
 		memcpy(blob.data, data->data, data->length);
 	}
-	err = ndr_pull_struct_blob(&blob,
-				   mem_ctx,
-				   info,
-				   (ndr_pull_flags_fn_t)ndr_pull_csv_node_info);
-	return NDR_ERR_CODE_IS_SUCCESS(err) &&
-	       info->version == CSV_EVENT_VERSION;
+	return csv_message_read(mem_ctx,
+				&blob,
+				info,
+				(ndr_pull_flags_fn_t)ndr_pull_csv_node_info);
 }

@@ -124,8 +124,6 @@ def where(bed, streams):
     return sorted((at.count(node) for node in bed.nodes), reverse=True)
 
 
-@pytest.mark.skipif(not os.environ.get("SOFS_SOAK"), reason="make soak: two "
-                    "nodes may draw the same client at once (open)")
 def test_clients_are_spread(bed, volume):
     """As after the other nodes were away: all clients are at one. Each of the
     others draws its share, nobody is moved twice or notices more than a

@@ -20,7 +20,7 @@ static const struct {
 	KIND(volume_record), KIND(owner_record),  KIND(volume_index),
 	KIND(secret_record), KIND(volume_event),  KIND(node_info),
 	KIND(move_request),  KIND(guard_question), KIND(guard_answer),
-	KIND(node_record),
+	KIND(node_record),   KIND(client_moved),
 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

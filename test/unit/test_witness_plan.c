@@ -255,6 +255,11 @@ static void test_spread_takes_its_time(void **state)
 	witness_past_moved(&past, 1, 50);
 	assert_false(witness_spread_allows(&past, 0, 50 + 59999));
 	assert_true(witness_spread_allows(&past, 0, 50 + 60000));
+	/* also when it was another node's witness, which only that matters for */
+	witness_past_elsewhere(&past, 70000);
+	assert_false(witness_spread_allows(&past, 0, 70000 + 59999));
+	assert_true(witness_spread_allows(&past, 0, 70000 + 60000));
+	assert_true(witness_past_allows(&past, 2, 70000));
 }
 
 static void test_pauses(void **state)
