@@ -23,6 +23,7 @@ CLAIMED = "another smbd claims its version now"
 WAITS = "waits for the end of the recovery"
 DISABLED = "Disabling takeover runs for 60 seconds"
 ENABLED = "is gone, reenabling takeover runs"
+DEFERRED = "DB Attach to database g_lock.tdb deferred"
 CTDB_PORT = "4379"
 TORN_DOWN = "Tearing down connection"
 MODE_NORMAL = "Recovery mode set to NORMAL"
@@ -34,8 +35,8 @@ done
 exec /shared/real/%s "$@"
 """
 SLOW_ONCE = """#!/bin/sh
-if [ "$1" = ipreallocated ] && rm /tmp/slow 2>/dev/null; then
-	sleep 10
+if [ "$1" = %s ] && rm /tmp/slow 2>/dev/null; then
+	sleep %d
 fi
 exit 0
 """
@@ -45,9 +46,11 @@ def test_recoveries_refuse_nothing(bed, volume):
     """Each handle that is made, used and closed is stored in all nodes, at any
     moment of a recovery."""
     panics = checks.Panics(bed)
-    with Running(bed.client, "ops", "vms", "ops-1", [bed.node(2)]) as one, \
-            Running(bed.clients[1], "ops", "vms", "ops-2",
-                    [bed.node(3)]) as two:
+    patient = ["--echo-timeout-ms", "15000"]   # a recovery may take seconds
+    with Running(bed.client, "ops", "vms", "ops-1", [bed.node(2)],
+                 options=patient) as one, \
+            Running(bed.clients[1], "ops", "vms", "ops-2", [bed.node(3)],
+                    options=patient) as two:
         for number in range(TIMES):
             bed.nodes[number % len(bed.nodes)].ctdb("recover")
     for ops in (one, two):
@@ -118,14 +121,19 @@ def test_commit_while_a_node_still_recovers(bed):
     bed.wait_healthy()
 
 
-def slow_once(node):
-    """The node takes 10 s to hear of the next takeover run's end."""
+def slow_once(node, event, seconds):
+    """The next such event of the node takes so long."""
     script = pathlib.Path(
         f"{node.root}{find_prefix()}/etc/ctdb/events/legacy/99.slow.script")
-    script.write_text(SLOW_ONCE, encoding="utf-8")
+    script.write_text(SLOW_ONCE % (event, seconds), encoding="utf-8")
     script.chmod(0o755)
     node.run("touch", "/tmp/slow")
     return script
+
+
+def slow_now(node):
+    """Is it in that event?"""
+    return not pathlib.Path(f"{node.root}/tmp/slow").exists()
 
 
 def test_leader_dies_in_a_takeover_run(bed):
@@ -136,11 +144,11 @@ def test_leader_dies_in_a_takeover_run(bed):
     address = next(a for a, n in bed.public_ips(last).items()
                    if n == leader.number)
     seen = len(last.log("log.ctdb"))
-    script = slow_once(last)
+    script = slow_once(last, "ipreallocated", 10)
     try:
         with out.popen("ctdb", "disable") as disable:
-            proc.wait_until("the takeover run is slow", lambda: not
-                            pathlib.Path(f"{last.root}/tmp/slow").exists(), 20)
+            proc.wait_until("the takeover run is slow",
+                            lambda: slow_now(last), 20)
             assert DISABLED in last.log("log.ctdb")[seen:]
             faults.kill(leader)
             proc.wait_until("its address is taken over", lambda: bed.public_ips(
@@ -185,6 +193,25 @@ def not_yet_started(bed, node):
         yield
     proc.wait_until("ctdbd answers", lambda: node.run(
         "ctdb", "pnn", check=False).returncode == 0, 20)
+
+
+def test_attach_during_a_slow_event(bed):
+    """A node's first recovery is over but for its event, which takes long:
+    who opens a database then waits for that, not for two minutes (patch
+    0029)."""
+    leader = bed.wait_healthy()
+    late = next(n for n in bed.nodes if n != leader)
+    late.stop_daemons()
+    seen = late.log("log.ctdb").count(DEFERRED)
+    script = slow_once(late, "recovered", 4)
+    try:
+        late.start_daemons()
+        proc.wait_until("it is in the event", lambda: slow_now(late), 30)
+        late.run("ctdb", "-t", "30", "attach", "g_lock.tdb", timeout=40)
+        assert late.log("log.ctdb").count(DEFERRED) > seen
+    finally:
+        script.unlink()
+    bed.wait_healthy()
 
 
 def established(node, local, remote):
