@@ -151,10 +151,12 @@ def inside_a_request(bed, node, owner):
         pid = [p for p in node.pids("smbd") if p not in before
                and "client" in proc.command(p)][0]
         faults.cut_port(node, owner, CSVD_PORT)
-        session.begin("open", "inside too", 0, None, True)
-        proc.wait_until("it waits", lambda: waits_in_poll(pid), 10, 0.05)
-        yield pid
-    faults.join(bed)
+        try:
+            session.begin("open", "inside too", 0, None, True)
+            proc.wait_until("it waits", lambda: waits_in_poll(pid), 10, 0.05)
+            yield pid
+        finally:
+            faults.join(bed)
 
 
 def test_stop_while_paused(bed, volume):

@@ -81,6 +81,7 @@ def _slow(bed, volume):
     SLOW exists."""
     root = bed.dir / "shared" / ROOT
     folder = root / "resource.d/heartbeat"
+    shutil.rmtree(root, ignore_errors=True)     # of a test that failed
     folder.mkdir(parents=True)
     (root / "lib").symlink_to("/usr/lib/ocf/lib")
     agent = folder / "Filesystem"
