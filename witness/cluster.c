@@ -325,6 +325,13 @@ struct witness_node *witness_cluster_nodes(TALLOC_CTX *mem_ctx,
 	return list;
 }
 
+bool witness_cluster_outside(const struct witness_context *w)
+{
+	const struct cluster_node *n = cluster_find(w->cluster, w->node);
+
+	return n != NULL && (n->flags & NODE_FLAGS_INACTIVE) != 0;
+}
+
 uint32_t witness_cluster_node_of(const struct witness_context *w,
 				 const struct sockaddr_storage *address)
 {

@@ -31,6 +31,9 @@ struct witness_node *witness_cluster_nodes(TALLOC_CTX *mem_ctx,
 					   struct witness_context *w,
 					   size_t *num);
 
+/* Is this node banned or stopped, and so outside the cluster? */
+bool witness_cluster_outside(const struct witness_context *w);
+
 /* Which node has the address now; WITNESS_NO_NODE: none, as far as known. */
 uint32_t witness_cluster_node_of(const struct witness_context *w,
 				 const struct sockaddr_storage *address);

@@ -207,6 +207,28 @@ static void moves_count(struct moves_round *round)
 	}
 }
 
+/*
+ * Nobody would hear anything here any more. Who loses the connection to its
+ * witness looks for another one.
+ */
+static void moves_end_servers(struct witness_context *w)
+{
+	struct witness_registration *reg = NULL;
+
+	for (reg = w->registry->list; reg != NULL; reg = reg->next) {
+		if (reg->ended) {
+			continue;
+		}
+		reg->ended = true;
+		DBG_NOTICE("%s has to register elsewhere: "
+			   "this node is outside the cluster\n",
+			   reg->peer->key);
+		/* one server has many of them: it may have gone already */
+		(void)messaging_send(
+			w->msg, reg->server, MSG_SHUTDOWN, &data_blob_null);
+	}
+}
+
 static void moves_later(struct tevent_context *ev,
 			struct tevent_timer *te,
 			struct timeval now,
@@ -222,8 +244,13 @@ void witness_moves_due(struct witness_context *w)
 {
 	struct moves_round round = {.w = w, .now = witness_now()};
 	struct witness_registration *reg = NULL;
-	TALLOC_CTX *frame = talloc_stackframe();
+	TALLOC_CTX *frame = NULL;
 
+	if (witness_cluster_outside(w)) {
+		moves_end_servers(w);
+		return;
+	}
+	frame = talloc_stackframe();
 	round.nodes = witness_cluster_nodes(frame, w, &round.world.num_nodes);
 	round.world.nodes = round.nodes;
 	round.world.self = w->node;

@@ -34,6 +34,7 @@ struct witness_registration {
 	uint64_t added; /* witness_now() */
 	struct witness_peer *peer;
 	unsigned seen; /* in which reading */
+	bool ended; /* its server was told to end */
 
 	/* shares.h */
 	const char **volumes; /* of its shares, without doubles */

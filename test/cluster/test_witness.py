@@ -146,6 +146,31 @@ def test_not_twice(bed, volume, share):
     volume.check(bed.node(1))
 
 
+def test_banned_witness_ends(bed, volume, share):
+    """Whose witness is outside the cluster would never hear anything: its
+    connection ends, and it registers with another node."""
+    leader = bed.wait_healthy()
+    if volume.owner() != leader:
+        volume.move(leader)
+    last, out = (node for node in bed.nodes if node != leader)
+    with Witness(bed.client) as witness:
+        witness.register(net.cluster_address(out.number), public(leader),
+                         share, computer="banned")
+        witness.begin()
+        assert witness.silent(1)
+        try:
+            out.ctdb("ban", "30")
+            assert witness.end(10)["status"] != 0
+            witness.register(net.cluster_address(last.number), public(leader),
+                             share, computer="banned")
+            since = time.time()
+            volume.move(last)
+            moved(witness.notify(), SHARE_MOVE, last, since)
+        finally:
+            out.ctdb("unban")
+    bed.wait_healthy()
+
+
 def test_switched_off(bed, volume, share):
     """csv:witness = no: nobody is moved."""
     volume.make_share("stays", **{"csv:witness": "no"})
