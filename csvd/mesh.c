@@ -111,8 +111,6 @@ static void mesh_send(struct csvd_context *csvd,
 		.node = loser->pnn,
 		.missed = missed,
 	};
-	enum ndr_err_code err;
-	DATA_BLOB blob = {};
 
 	if (mesh->loser != loser->pnn) {
 		DBG_ERR("nodes %" PRIu32 " and %" PRIu32 " do not see each "
@@ -124,15 +122,11 @@ static void mesh_send(struct csvd_context *csvd,
 	}
 	mesh->loser = loser->pnn;
 	mesh->sent = guard_now();
-	err = ndr_push_struct_blob(
-		&blob,
-		csvd,
-		&r,
-		(ndr_push_flags_fn_t)ndr_push_csv_ban_request);
-	if (NDR_ERR_CODE_IS_SUCCESS(err)) {
-		messaging_send(csvd->msg, loser->csvd, MSG_CSV_BAN, &blob);
-	}
-	data_blob_free(&blob);
+	(void)csv_message_send(csvd->msg,
+			       &loser->csvd,
+			       MSG_CSV_BAN,
+			       &r,
+			       (ndr_push_flags_fn_t)ndr_push_csv_ban_request);
 }
 
 void csvd_mesh_check(struct csvd_context *csvd)

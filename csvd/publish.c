@@ -15,25 +15,6 @@
 #include "librpc/gen_ndr/ndr_server_id.h"
 #include "gen_ndr/ndr_csv.h"
 
-static void publish_blob(struct csvd_context *csvd,
-			 uint32_t type,
-			 const void *p,
-			 ndr_push_flags_fn_t push)
-{
-	enum ndr_err_code err;
-	DATA_BLOB blob = {};
-
-	err = ndr_push_struct_blob(&blob, csvd, p, push);
-	if (!NDR_ERR_CODE_IS_SUCCESS(err)) {
-		DBG_ERR("message 0x%x does not marshal: %s\n",
-			type,
-			ndr_map_error2string(err));
-		return;
-	}
-	messaging_send_all(csvd->msg, type, blob.data, blob.length);
-	data_blob_free(&blob);
-}
-
 void csvd_publish_event(struct csvd_volume *v, enum csv_event event)
 {
 	struct csv_volume_event e = {
@@ -47,10 +28,11 @@ void csvd_publish_event(struct csvd_volume *v, enum csv_event event)
 		.reason = csvd_bytes(v->reason),
 	};
 
-	publish_blob(v->csvd,
-		     MSG_CSV_EVENT,
-		     &e,
-		     (ndr_push_flags_fn_t)ndr_push_csv_volume_event);
+	(void)csv_message_send(v->csvd->msg,
+			       NULL,
+			       MSG_CSV_EVENT,
+			       &e,
+			       (ndr_push_flags_fn_t)ndr_push_csv_volume_event);
 }
 
 /* Children of info's volumes, which end with it. */
@@ -145,20 +127,22 @@ static void publish_node_now(struct csvd_context *csvd, bool question)
 			.replayed = csvd_control_replayed(v) ? v->epoch : 0,
 		};
 	}
-	publish_blob(csvd,
-		     MSG_CSV_NODE,
-		     &info,
-		     (ndr_push_flags_fn_t)ndr_push_csv_node_info);
+	(void)csv_message_send(csvd->msg,
+			       NULL,
+			       MSG_CSV_NODE,
+			       &info,
+			       (ndr_push_flags_fn_t)ndr_push_csv_node_info);
 	talloc_free(info.volumes);
 }
 
 void csvd_publish_drain(struct csvd_context *csvd,
 			const struct csv_node_record *rec)
 {
-	publish_blob(csvd,
-		     MSG_CSV_DRAIN,
-		     rec,
-		     (ndr_push_flags_fn_t)ndr_push_csv_node_record);
+	(void)csv_message_send(csvd->msg,
+			       NULL,
+			       MSG_CSV_DRAIN,
+			       rec,
+			       (ndr_push_flags_fn_t)ndr_push_csv_node_record);
 }
 
 static void publish_deferred(struct tevent_context *ev,
@@ -203,24 +187,16 @@ int csvd_publish_move(struct csvd_volume *v, uint32_t target)
 		.epoch = v->rec->epoch,
 		.target = target,
 	};
-	enum ndr_err_code err;
-	DATA_BLOB blob = {};
-	NTSTATUS status;
 
 	if (m == NULL || m->info == NULL || m->csvd.pid == 0) {
 		return ENXIO;
 	}
-	err = ndr_push_struct_blob(
-		&blob,
-		v,
+	return csv_message_send(
+		v->csvd->msg,
+		&m->csvd,
+		MSG_CSV_MOVE,
 		&r,
 		(ndr_push_flags_fn_t)ndr_push_csv_move_request);
-	if (!NDR_ERR_CODE_IS_SUCCESS(err)) {
-		return EINVAL;
-	}
-	status = messaging_send(v->csvd->msg, m->csvd, MSG_CSV_MOVE, &blob);
-	data_blob_free(&blob);
-	return NT_STATUS_IS_OK(status) ? 0 : EIO;
 }
 
 void csvd_publish_config(struct csvd_context *csvd)

@@ -88,19 +88,12 @@ static void moves_tell(struct witness_context *w,
 		.computer = csv_bytes_of(reg->computer),
 		.share = csv_bytes_of(reg->share),
 	};
-	DATA_BLOB blob = {};
-	enum ndr_err_code err;
 
-	err = ndr_push_struct_blob(
-		&blob,
-		w,
-		&m,
-		(ndr_push_flags_fn_t)ndr_push_csv_client_moved);
-	if (NDR_ERR_CODE_IS_SUCCESS(err)) {
-		messaging_send_all(
-			w->msg, MSG_CSV_MOVED, blob.data, blob.length);
-	}
-	data_blob_free(&blob);
+	(void)csv_message_send(w->msg,
+			       NULL,
+			       MSG_CSV_MOVED,
+			       &m,
+			       (ndr_push_flags_fn_t)ndr_push_csv_client_moved);
 }
 
 static void moves_heard(struct messaging_context *msg,
@@ -283,5 +276,5 @@ int witness_moves_start(struct witness_context *w)
 	NTSTATUS status = messaging_register(
 		w->msg, w, MSG_CSV_MOVED, moves_heard);
 
-	return NT_STATUS_IS_OK(status) ? 0 : ENOMEM;
+	return NT_STATUS_IS_OK(status) ? 0 : map_errno_from_nt_status(status);
 }

@@ -105,7 +105,9 @@ static struct witness_registration *registry_add(
 	struct witness_registration *reg = NULL;
 	struct witness_peer *peer = NULL;
 
-	peer = witness_registry_peer(r, rg->client_computer_name, rg->share_name);
+	peer = witness_registry_peer(r,
+				     rg->client_computer_name,
+				     rg->share_name);
 	reg = talloc_zero(r, struct witness_registration);
 	if (peer == NULL || reg == NULL) {
 		talloc_free(reg);

@@ -33,7 +33,8 @@ static int setup_dir(void **state)
 
 int wirefixture_open(struct wirefixture *f)
 {
-	return f->b->ops->open(f->b, f, &wirefixture_root, f->b->ops->root(f->b), "f",
+	return f->b->ops->open(f->b, f, &wirefixture_root,
+			       f->b->ops->root(f->b), "f",
 			       CSV_O_READ | CSV_O_WRITE | CSV_O_CREAT, 0644,
 			       &f->f, NULL, NULL);
 }
