@@ -16,10 +16,13 @@ def wait_until(what, probe, timeout, interval=0.05):
     """Poll probe until it returns something true; return that.
 
     BedError after timeout seconds, with the last exception as its cause.
+    A probe that takes long (one that starts programs) is asked less often
+    than each interval seconds: it does not hold up what it waits for.
     """
     deadline = time.monotonic() + timeout
     cause = None
     while True:
+        begun = time.monotonic()
         try:
             value = probe()
             cause = None
@@ -27,10 +30,11 @@ def wait_until(what, probe, timeout, interval=0.05):
             value, cause = None, err
         if value:
             return value
-        if time.monotonic() >= deadline:
+        now = time.monotonic()
+        if now >= deadline:
             detail = f": {cause}" if cause else ""
             raise BedError(f"not within {timeout} s: {what}{detail}")
-        time.sleep(interval)
+        time.sleep(max(interval, 2 * (now - begun)))
 
 
 def pids():

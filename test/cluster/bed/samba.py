@@ -23,8 +23,7 @@ SHIPPED_TUNABLES = REPO / "examples/ctdb.tunables"
 TUNABLES = {**dict(re.findall(r"^(\w+)=(\d+)$", SHIPPED_TUNABLES.read_text(
                 "utf-8"), re.MULTILINE)),
             "ElectionTimeout": 1, "RerecoveryTimeout": 1,
-            "MonitorInterval": 5, "RecoveryBanPeriod": 20,
-            "TickleUpdateInterval": 5}
+            "RecoveryBanPeriod": 20, "TickleUpdateInterval": 5}
 
 EVENT_SCRIPTS = ("00.ctdb", "01.reclock", "10.interface",
                  "47.samba-dcerpcd", "50.samba", "95.database")
