@@ -304,6 +304,7 @@ def install(bld):
     put('libexec/ctdb', 'bin/csv_quorum_*', 0o755)
     put('share/man/man8', 'man/*.8', 0o644)
     put('share/ctdb/events/legacy', 'ctdb-events/*.script', 0o755, bld.path)
+    put('share/sofs/ocf', 'csvd/ocf/*', 0o644, bld.path)
     put('share/doc/sofs/examples', ['examples/*', 'ctdb-events/*.options'],
         0o644, bld.path)
 

@@ -3,6 +3,7 @@
  * csvd's parameters.
  */
 #include "csvd/config.h"
+#include "csv_build.h"
 
 static unsigned config_number(const char *option,
 			      unsigned low,
@@ -54,6 +55,9 @@ struct csvd_config *csvd_config_load(TALLOC_CTX *mem_ctx)
 	c->socket_path = config_string(c, "socket", CSV_CONTROL_SOCKET);
 	c->fence_dir = config_string(c, "fence agent dir", "/usr/sbin");
 	c->ocf_root = config_string(c, "ocf root", "/usr/lib/ocf");
+	c->ocf_functions = config_string(c,
+					 "ocf functions",
+					 CSV_SAMBA_PREFIX "/share/sofs/ocf");
 	c->fence_s = config_number("fence timeout", 1, 600, 60);
 	c->monitor_s = config_number("monitor interval", 1, 3600, 10);
 	c->keepalive_ms = config_number("keepalive", 500, 60000, 2000);

@@ -23,6 +23,7 @@ struct csvd_config {
 	const char *socket_path;
 	const char *fence_dir;
 	const char *ocf_root;
+	const char *ocf_functions; /* "": the agents' own */
 	unsigned fence_s;	 /* time limit of a fence agent */
 	unsigned monitor_s;	 /* between two monitors of the agents */
 	unsigned keepalive_ms;	 /* of the wire */

@@ -88,6 +88,20 @@ static void storage_setenv(const char ***env, const char *fmt, ...)
 	(*env)[n] = NULL;
 }
 
+/*
+ * resource-agents look for the functions that they share in
+ * OCF_FUNCTIONS_DIR; without it, in OCF_ROOT/lib/heartbeat.
+ */
+static void storage_functions(const char ***env, const char *dir)
+{
+	char *file = talloc_asprintf(*env, "%s/ocf-shellfuncs", dir);
+
+	if (file != NULL && access(file, R_OK) == 0) {
+		storage_setenv(env, "OCF_FUNCTIONS_DIR=%s", dir);
+	}
+	talloc_free(file);
+}
+
 static const char **storage_env(TALLOC_CTX *mem_ctx,
 				struct csvd_volume *v,
 				const struct csv_agent *agent,
@@ -101,6 +115,7 @@ static const char **storage_env(TALLOC_CTX *mem_ctx,
 	storage_setenv(&env, "PATH=/usr/sbin:/usr/bin:/sbin:/bin");
 	storage_setenv(&env, "LC_ALL=C");
 	storage_setenv(&env, "OCF_ROOT=%s", v->csvd->config->ocf_root);
+	storage_functions(&env, v->csvd->config->ocf_functions);
 	storage_setenv(&env, "OCF_RA_VERSION_MAJOR=1");
 	storage_setenv(&env, "OCF_RA_VERSION_MINOR=0");
 	storage_setenv(&env, "OCF_RESOURCE_INSTANCE=csv-%s-%u", v->name, index);

@@ -23,6 +23,7 @@ static const char *const csv_daemon_options[] = {
 	"csv:port",
 	"csv:plain",
 	"csv:fence agent dir",
+	"csv:ocf functions",
 	"csv:ocf root",
 	"csv:fence timeout",
 	"csv:monitor interval",

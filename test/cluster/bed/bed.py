@@ -264,6 +264,8 @@ class Bed:
                                  timeout, interval)
         if self.has_csvd:
             self._wait_csvd(nodes)
+        self._at_once(lambda n: n.ctdb("setvar", "MonitorInterval",
+                                       samba.CALM_MONITOR_S), nodes)
         return leader
 
     def _wait_csvd(self, nodes):

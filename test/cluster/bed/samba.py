@@ -23,7 +23,11 @@ SHIPPED_TUNABLES = REPO / "examples/ctdb.tunables"
 TUNABLES = {**dict(re.findall(r"^(\w+)=(\d+)$", SHIPPED_TUNABLES.read_text(
                 "utf-8"), re.MULTILINE)),
             "ElectionTimeout": 1, "RerecoveryTimeout": 1,
-            "RecoveryBanPeriod": 20, "TickleUpdateInterval": 5}
+            "MonitorInterval": 5, "RecoveryBanPeriod": 20,
+            "TickleUpdateInterval": 5}
+# CTDB's own, for healthy nodes: 60 processes each time. A node that comes up
+# has the shorter one, since takeover runs cancel its first monitor events.
+CALM_MONITOR_S = 15
 
 EVENT_SCRIPTS = ("00.ctdb", "01.reclock", "10.interface",
                  "47.samba-dcerpcd", "50.samba", "95.database")
@@ -38,6 +42,7 @@ GLOBALS = {
     "log level": "1",
     "debug pid": "yes",
     "max log size": "0",
+    "csv:ocf functions": str(REPO / "csvd/ocf"),
     "persistent handles": "yes",
     "persistent handles durability": "partial_outage",
     "rpc start on demand helpers": "no",

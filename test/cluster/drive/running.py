@@ -20,7 +20,7 @@ class Running:
     """
 
     def __init__(self, client, mode, share, path, nodes, user="alice",
-                 options=(), ready_s=30):
+                 options=(), ready_s=90):
         addresses = [getattr(node, "address", node) for node in nodes]
         self.client, self.mode, self.report = client, mode, None
         self._share = share
