@@ -6,6 +6,7 @@ import pytest
 
 from bed import BedError, proc
 from drive import Stream
+from drive.promised import move_limit_ms
 
 COUNTING_AGENT = """#!/bin/sh
 echo "$1" >>/shared/ocf/calls
@@ -71,6 +72,7 @@ def test_configuration_is_read_again(bed, volume, calls):
     volume.check(bed.node(1))
 
 
+@pytest.mark.quiet
 def test_csvd_ends_in_order(bed, volume):
     """SIGTERM of the owner's csvd: the volume is given away like in a planned
     move, nobody is fenced; the clients of its node wait for the next csvd."""
@@ -91,5 +93,5 @@ def test_csvd_ends_in_order(bed, volume):
         there.more_blocks()
     stream.assert_whole()
     there.assert_whole()
-    assert stream.gap_ms("term") <= 2000
+    assert stream.gap_ms("term") <= 2 * move_limit_ms(bed)
     assert len(bed.fence_log()) == fences

