@@ -7,6 +7,8 @@ import os
 import signal
 import time
 
+import pytest
+
 from bed import faults, proc
 from drive import Running, Session, Stream
 
@@ -59,6 +61,7 @@ def test_byte_range_locks_across_moves(bed, volume):
     assert lk.report["probes"] == lk.report["probes_refused"] > 0
 
 
+@pytest.mark.quiet
 def test_a_paused_volume_freezes_nobody(bed, volume):
     """50 requests wait for 60 s outside the VFS: ECHO and another share go
     on, a lease break that another node causes is answered, then everything
@@ -94,6 +97,7 @@ def test_a_paused_volume_freezes_nobody(bed, volume):
     assert out.report.get("reconnects", 0) == 0
 
 
+@pytest.mark.quiet
 def test_an_owner_that_is_silent_freezes_nobody(bed, volume):
     """smbd must find the way to a new owner that its packets do not reach,
     then to one whose csvd is stopped: ECHO and another share go on."""

@@ -98,6 +98,7 @@ def test_planned_moves(bed, volume):
                move_limit_ms(bed))
 
 
+@pytest.mark.quiet
 @pytest.mark.parametrize("fault", [faults.kill, faults.power_cut])
 def test_owner_dies(bed, volume, fault):
     """The client's node stays; the owner is killed or loses power."""
