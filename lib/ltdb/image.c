@@ -6,20 +6,25 @@
 #include "system/filesys.h"
 
 #define IMAGE_MAX (64 << 20)
+#define IMAGE_CHUNK 65536
 
 struct csv_ltdb_image {
 	size_t size;
 	uint8_t *bytes;
 };
 
-/* As long as the file was when it was opened; it may grow meanwhile. */
-static int image_read(int fd, uint8_t *bytes, size_t *size)
+/* What differs is taken over. The file may have become shorter meanwhile. */
+static int image_compare(struct csv_ltdb_image *image, int fd, bool *changed)
 {
+	uint8_t chunk[IMAGE_CHUNK];
 	size_t have = 0;
 	ssize_t n;
 
-	while (have < *size) {
-		n = pread(fd, bytes + have, *size - have, have);
+	while (have < image->size) {
+		n = pread(fd,
+			  chunk,
+			  MIN(sizeof(chunk), image->size - have),
+			  have);
 		if (n == -1 && errno == EINTR) {
 			continue;
 		}
@@ -27,21 +32,26 @@ static int image_read(int fd, uint8_t *bytes, size_t *size)
 			return errno;
 		}
 		if (n == 0) {
+			image->size = have;
+			*changed = true;
 			break;
+		}
+		if (memcmp(image->bytes + have, chunk, n) != 0) {
+			memcpy(image->bytes + have, chunk, n);
+			*changed = true;
 		}
 		have += n;
 	}
-	*size = have;
 	return 0;
 }
 
-static int image_load(TALLOC_CTX *mem_ctx,
+/* As long as the file is now; it may grow while it is read. */
+static int image_look(TALLOC_CTX *mem_ctx,
 		      int fd,
-		      struct csv_ltdb_image **image)
+		      struct csv_ltdb_image **image,
+		      bool *changed)
 {
-	struct csv_ltdb_image *fresh = NULL;
 	struct stat st = {};
-	int ret;
 
 	if (fstat(fd, &st) == -1) {
 		return errno;
@@ -49,21 +59,20 @@ static int image_load(TALLOC_CTX *mem_ctx,
 	if (st.st_size > IMAGE_MAX) {
 		return EFBIG;
 	}
-	fresh = talloc_zero(mem_ctx, struct csv_ltdb_image);
-	if (fresh == NULL) {
-		return ENOMEM;
+	if (*image == NULL || (*image)->size != (size_t)st.st_size) {
+		*changed = true;
+		talloc_free(*image);
+		*image = talloc_zero(mem_ctx, struct csv_ltdb_image);
+		if (*image == NULL) {
+			return ENOMEM;
+		}
+		(*image)->size = st.st_size;
+		(*image)->bytes = talloc_zero_size(*image, st.st_size + 1);
+		if ((*image)->bytes == NULL) {
+			return ENOMEM;
+		}
 	}
-	fresh->size = st.st_size;
-	fresh->bytes = talloc_size(fresh, fresh->size + 1);
-	ret = fresh->bytes == NULL
-		      ? ENOMEM
-		      : image_read(fd, fresh->bytes, &fresh->size);
-	if (ret != 0) {
-		talloc_free(fresh);
-		return ret;
-	}
-	*image = fresh;
-	return 0;
+	return image_compare(*image, fd, changed);
 }
 
 int csv_ltdb_changed(TALLOC_CTX *mem_ctx,
@@ -71,16 +80,17 @@ int csv_ltdb_changed(TALLOC_CTX *mem_ctx,
 		     struct csv_ltdb_image **image,
 		     bool *changed)
 {
-	struct csv_ltdb_image *was = *image, *fresh = NULL;
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	int ret = fd == -1 ? errno : image_load(mem_ctx, fd, &fresh);
+	int ret = errno;
 
+	*changed = false;
 	if (fd != -1) {
+		ret = image_look(mem_ctx, fd, image, changed);
 		close(fd);
 	}
-	*changed = ret != 0 || was == NULL || was->size != fresh->size ||
-		   memcmp(was->bytes, fresh->bytes, fresh->size) != 0;
-	*image = fresh;
-	talloc_free(was);
+	if (ret != 0) {
+		*changed = true;
+		TALLOC_FREE(*image);
+	}
 	return ret;
 }
