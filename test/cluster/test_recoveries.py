@@ -7,6 +7,7 @@ import contextlib
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import time
 
@@ -27,6 +28,9 @@ DEFERRED = "DB Attach to database g_lock.tdb deferred"
 CTDB_PORT = "4379"
 TORN_DOWN = "Tearing down connection"
 MODE_NORMAL = "Recovery mode set to NORMAL"
+NO_ELECTION = "Unable to set recovery mode to active on cluster"
+BANNED = "Banning this node"
+RECOVERED = "Recovery complete"
 LEFT_ACTIVE = "Recovery mode was set to ACTIVE meanwhile"
 HELD = """#!/bin/sh
 while [ -e /shared/hold ]; do
@@ -263,6 +267,30 @@ def test_election_while_nodes_leave_a_recovery(bed):
         assert normal.result() != 0
     assert LEFT_ACTIVE in late.log("log.ctdb")
     bed.wait_healthy()
+
+
+def test_lock_lost_while_a_node_hangs(bed):
+    """The leader's hold of the cluster lock ends while another node does not
+    answer, so that no election can begin: there is one when that node is known
+    to be dead, and nobody is banned (patch 0030)."""
+    leader = bed.wait_healthy()
+    other, hangs = [node for node in bed.nodes if node != leader]
+    seen = {node: len(node.log("log.ctdb")) for node in (leader, other)}
+
+    def said(node, words):
+        return words in node.log("log.ctdb")[seen[node]:]
+    faults.hang(hangs)
+    try:
+        for pid in quorum.helpers(leader):
+            os.kill(pid, signal.SIGKILL)
+        proc.wait_until("the election has failed", lambda: said(
+            leader, NO_ELECTION), 20, 0.1)
+        proc.wait_until("the others have recovered", lambda: any(
+            said(node, RECOVERED) for node in seen), 60, 0.2)
+        assert not said(leader, BANNED)
+    finally:
+        faults.resume(hangs)
+    bed.wait_healthy(timeout=90)
 
 
 def preloaded(bed, source):
