@@ -88,13 +88,13 @@ def _volume(bed):
 
 
 @pytest.fixture
-def new_bed(request):
+def new_bed(request, bed_keeper):
     """A function that builds a bed of the test's own: new_bed(nodes=1).
 
     The session's bed is taken down for it, unless the test uses that, too."""
     made = []
     if "bed" not in request.fixturenames:
-        request.getfixturevalue("bed_keeper").down()
+        bed_keeper.down()
 
     def make(**kwargs):
         kwargs.setdefault("samba_prefix",

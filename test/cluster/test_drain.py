@@ -17,9 +17,9 @@ REFUSED, USAGE = 1, 2
 
 
 @pytest.fixture(name="three", scope="module")
-def _three(request):
+def _three(request, bed_keeper):
     """Three nodes, three volumes without preferred owners."""
-    request.getfixturevalue("bed_keeper").down()
+    bed_keeper.down()
     bed = Bed.up(nodes=3, clients=2, volumes=3, size="512M",
                  samba_prefix=request.config.getoption("--samba", None))
     for name in NAMES:

@@ -11,7 +11,7 @@ import pytest
 
 from bed import faults, net, proc
 from drive import Session, Stream, Witness, followed
-from drive.promised import MOVE_MS, move_limit_ms
+from drive.promised import late_ms, move_limit_ms
 from drive.witness import (CLIENT_MOVE, NOT_FOUND, PROCNUM_OUT_OF_RANGE,
                            RESOURCE_CHANGE, SHARE_MOVE, UNAVAILABLE)
 
@@ -210,9 +210,8 @@ def test_drained(bed, volume, share):
             took = time.time() - since
             new = volume.wait_active()
             assert new != one
-            # nor later for what the storage's agents take longer than usual
-            took += (move_limit_ms(bed) - MOVE_MS) / 1000
-            moved(owner.end(), CLIENT_MOVE, new, since + took)
+            moved(owner.end(), CLIENT_MOVE, new,
+                  since + took + late_ms(bed) / 1000)
             answer = old.end()
             assert answer["type"] == CLIENT_MOVE
             assert not set(answer["addresses"]) & set(addresses(one))
