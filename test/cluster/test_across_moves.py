@@ -13,9 +13,7 @@ from bed import faults, proc
 from drive import Running, Session, Stream
 
 PAUSE_S = 60 if os.environ.get("SOFS_SOAK") else 20
-# With another bed on the same two processors (test/lanes.py) somebody may have
-# to wait that long for one.
-ECHO_MS = 250 if os.environ.get("PYTEST_XDIST_WORKER") else 100
+ECHO_MS = 100
 CSVD_PORT = 4450
 POLL = 7    # the system call's number
 
