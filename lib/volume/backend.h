@@ -348,8 +348,9 @@ struct csv_remote_params {
 	const uint8_t *client;
 	/*
 	 * A synchronous wait also polls this descriptor (csvd's control
-	 * socket), -1: none, and calls wake_fn when it is readable; wake_fn
-	 * returns true when the wait must end with CSV_E_LOST.
+	 * socket), -1: none, and calls wake_fn when it is readable, or when
+	 * nothing has come for a quarter of a second; wake_fn returns true
+	 * when the wait must end with CSV_E_LOST.
 	 */
 	int wake_fd;
 	bool (*wake_fn)(void *private_data);

@@ -41,10 +41,10 @@ int csv_control_create(TALLOC_CTX *mem_ctx,
 		       struct csv_control **control);
 
 /*
- * wait_fn is called while a synchronous operation waits for its volume (every
- * 200 ms; when csvd says something or has gone, if it waits for an answer of
- * the owner): the event loop does not run then. It must not block and not call
- * into the volume; it may end the process.
+ * wait_fn is called while a synchronous operation waits for its volume or for
+ * an answer of the owner, every 250 ms and when csvd says something or has
+ * gone: the event loop does not run then. It must not call into the volume; it
+ * may end the process.
  */
 void csv_control_set_wait_fn(struct csv_control *control,
 			     void (*wait_fn)(void));

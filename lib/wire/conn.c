@@ -322,7 +322,7 @@ bool conn_wait_round(struct csv_conn *conn, int timeout)
 	if (n == 0) {
 		conn_check_alive(conn);
 	}
-	if (pfd[1].revents != 0 && conn->p.wake_fn != NULL) {
+	if ((n == 0 || pfd[1].revents != 0) && conn->p.wake_fn != NULL) {
 		return !conn->p.wake_fn(conn->p.private_data);
 	}
 	return true;

@@ -66,25 +66,56 @@ static void csv_process_keep_memory(void)
 	(void)mallopt(M_TRIM_THRESHOLD, CSV_MEMORY_KEPT);
 }
 
+static void csv_process_end(const char *why)
+{
+	DBG_ERR("%s while a request waits for a volume: exiting\n", why);
+	_exit(1);
+}
+
 /*
- * smbd ends with ctdbd, even in the middle of a call to it: ctdbd_conn.c,
- * cluster_fatal(). A synchronous operation that waits for a volume may be in
- * the way of that for the volume's whole wait limit, and `ctdb shutdown` would
- * leave the process behind. What it waits for is not answered: the client goes
- * on at another node.
+ * ctdbd has said something. Ask it anything: what it had said comes before the
+ * answer and is handled as in any synchronous call to it. That this node has
+ * become inactive ends the process (release_ip() of smb2_process.c); other
+ * processes' messages wait for the event loop.
+ */
+static void csv_process_hear(struct ctdbd_connection *ctdbd)
+{
+	uint32_t generation;
+
+	(void)ctdbd_generation(ctdbd, &generation);
+}
+
+/*
+ * smbd ends with ctdbd, even in the middle of a call to it (ctdbd_conn.c,
+ * cluster_fatal()), and with the smbd that started it. A synchronous operation
+ * that waits for a volume may be in the way of that for the volume's whole
+ * wait limit: `ctdb shutdown` would leave the process behind, and the client
+ * of a banned node would stay with it. What the process waits for is not
+ * answered: the client goes on at another node.
  */
 static void csv_process_waits(void)
 {
-	struct pollfd pfd = {};
+	struct ctdbd_connection *ctdbd = NULL;
+	struct pollfd pfd[] = {
+		{ .fd = parent_watch_fd(), .events = POLLIN },
+		{ .fd = -1, .events = POLLIN },
+	};
 
-	if (!lp_clustering() || global_messaging_context_raw() == NULL) {
+	if (lp_clustering() && global_messaging_context_raw() != NULL) {
+		ctdbd = messaging_ctdb_connection();
+		pfd[1].fd = ctdbd_conn_get_fd(ctdbd);
+	}
+	if (poll(pfd, ARRAY_SIZE(pfd), 0) <= 0) {
 		return;
 	}
-	pfd.fd = ctdbd_conn_get_fd(messaging_ctdb_connection());
-	if (poll(&pfd, 1, 0) == 1 && (pfd.revents & (POLLHUP | POLLERR)) != 0) {
-		DBG_ERR("ctdbd has ended while a request waits for a volume: "
-			"exiting\n");
-		_exit(1);
+	if (pfd[0].revents != 0) {
+		csv_process_end("smbd has ended");
+	}
+	if (pfd[1].revents & (POLLHUP | POLLERR)) {
+		csv_process_end("ctdbd has ended");
+	}
+	if (pfd[1].revents & POLLIN) {
+		csv_process_hear(ctdbd);
 	}
 }
 

@@ -181,3 +181,27 @@ def test_stop_while_paused(bed, volume):
         volume.wait_active(nodes=[bed.node(2), bed.node(3)])
     stream.assert_whole()
     assert stream.report["reconnects"] > 0
+
+
+@pytest.mark.parametrize("how", ["smbd ends", "node banned"])
+def test_a_waiting_request_keeps_no_smbd(bed, volume, how):
+    """An smbd in the middle of a request, whose volume is paused or whose
+    owner does not answer, ends when the smbd that started it ends, and when
+    its node is banned: nobody waits for what it waits for."""
+    node = bed.node(2)
+    with inside_a_request(bed, node, bed.node(1)) as smbd:
+        if how == "smbd ends":
+            faults.signal_all(node, "smbd", signal.SIGTERM)
+        else:
+            bed.fence_mode("fail")
+            faults.kill(bed.node(1))
+            proc.wait_until("vol1 is not Active", lambda: volume.state(
+                node)["state"] != "Active", 20, 0.1)
+            assert waits_in_poll(smbd)
+            node.ctdb("ban", "60")
+        proc.wait_until("it has ended", lambda: smbd not in node.pids("smbd"),
+                        10, 0.05)
+    if how == "node banned":
+        node.ctdb("unban")
+        bed.fence_mode("succeed")
+        volume.wait_active(nodes=[node, bed.node(3)])

@@ -6,10 +6,12 @@
 #include "replace.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -397,13 +399,23 @@ static void stop_drains(void **state)
 	assert_int_equal(wirefixture_open(f), 0);
 }
 
+static atomic_uint quiet_wakes;
+
+/* Called when the descriptor is readable, and when nothing has come. */
 static bool end_wait(void *private_data)
 {
-	return true;
+	struct pollfd pfd = { .fd = *(int *)private_data, .events = POLLIN };
+
+	if (poll(&pfd, 1, 0) == 1) {
+		return true;
+	}
+	atomic_fetch_add(&quiet_wakes, 1);
+	return false;
 }
 
 /* A backend whose synchronous waits end when a descriptor is readable. */
-static int remote_with_wake(struct wirefixture *f, int fd, struct csv_backend **b)
+static int
+remote_with_wake(struct wirefixture *f, int *fd, struct csv_backend **b)
 {
 	uint8_t psk[CSV_PSK_SIZE];
 	char identity[CSV_PSK_IDENTITY_MAX];
@@ -411,16 +423,23 @@ static int remote_with_wake(struct wirefixture *f, int fd, struct csv_backend **
 		.ev = f->ev, .volume = "vol", .address = "127.0.0.1",
 		.port = f->bed.port, .epoch = 1, .local_node = BED_CLIENT,
 		.remote_node = BED_SERVER, .psk = psk,
-		.psk_identity = identity, .wake_fd = fd, .wake_fn = end_wait,
+		.psk_identity = identity, .wake_fd = *fd, .wake_fn = end_wait,
+		.private_data = fd,
 	};
 
 	wirebed_key(&f->bed, psk, identity);
 	return csv_remote_create(f, &p, 2000, b);
 }
 
+/* Wake it up, but not before it has looked by itself (at most 5 s). */
 static void *wake_thread(void *p)
 {
+	unsigned i;
+
 	wait_at_gate(1);
+	for (i = 0; i < 500 && atomic_load(&quiet_wakes) == 0; i++) {
+		usleep(10000);
+	}
 	if (write(*(int *)p, "x", 1) != 1) {
 		abort();
 	}
@@ -488,13 +507,15 @@ static void replay_one(struct wirefixture *f, const struct replay_case *c)
 	int pipes[2];
 
 	assert_int_equal(pipe2(pipes, O_CLOEXEC), 0);
-	assert_int_equal(remote_with_wake(f, pipes[0], &first), 0);
+	assert_int_equal(remote_with_wake(f, &pipes[0], &first), 0);
 	shut_gate(SERVE_FAULT_AFTER_OP, c->op);
+	atomic_store(&quiet_wakes, 0);
 	assert_int_equal(pthread_create(&thread, NULL, wake_thread, &pipes[1]),
 			 0);
 	first->token = 77;
 	assert_int_equal(c->run(first, false), CSV_E_LOST);
 	pthread_join(thread, NULL);
+	assert_int_not_equal(atomic_load(&quiet_wakes), 0);
 	talloc_free(first);
 	open_gate();
 	f->b->token = 77;
