@@ -13,6 +13,7 @@
 struct link_open_state {
 	struct smb3_client *client;
 	int fd;
+	struct tevent_req *tcp; /* uses fd */
 	struct smbXcli_transport *transport;
 	size_t share;
 	struct smb3_handle *handle;
@@ -33,6 +34,7 @@ static void link_open_cleanup(struct tevent_req *req,
 	struct link_open_state *state = tevent_req_data(
 		req, struct link_open_state);
 
+	TALLOC_FREE(state->tcp);
 	if (state->fd != -1) {
 		close(state->fd);
 		state->fd = -1;
@@ -109,6 +111,7 @@ static bool link_tcp_start(struct tevent_req *req)
 		return false;
 	}
 	tevent_req_set_callback(subreq, link_tcp_done, req);
+	state->tcp = subreq;
 	return true;
 }
 
@@ -179,6 +182,7 @@ static void link_tcp_done(struct tevent_req *subreq)
 	int ret;
 
 	ret = async_connect_recv(subreq, &err);
+	state->tcp = NULL;
 	TALLOC_FREE(subreq);
 	if (ret == -1) {
 		tevent_req_nterror(req, map_nt_error_from_unix(err));

@@ -172,6 +172,23 @@ def test_next_address_of_the_list(server):
     assert "NT_STATUS_CONNECTION_REFUSED" in report["connection_failures"]
 
 
+def test_told_to_move_while_it_connects(server):
+    """To an address that does not answer: it goes where it is told to."""
+    server.run("nft", "add table ip silent; add chain ip silent in "
+               "{ type filter hook input priority 0; }; "
+               "add rule ip silent in ip daddr 127.0.0.9 drop")
+    with stream(server, "--addresses", "127.0.0.2,127.0.0.9") as run:
+        run.wait_blocks(5)
+        run.command("move 127.0.0.9", "moving")
+        time.sleep(0.2)
+        run.command("move 127.0.0.2", "moving")
+        wait_for(lambda: run.command("status", "status")["reconnects"] == 1)
+        run.wait_blocks(5)
+        report = run.stop()
+    assert_whole(report)
+    assert report["moves"] == 2 and report["longest_gap_ms"] < 1000
+
+
 def verify(server, stream_report):
     path = server.top / "of-stream.json"
     path.write_text(json.dumps(stream_report))
