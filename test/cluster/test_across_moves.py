@@ -15,7 +15,7 @@ from drive import Running, Session, Stream
 PAUSE_S = 60 if os.environ.get("SOFS_SOAK") else 20
 ECHO_MS = 100
 CSVD_PORT = 4450
-POLL = 7    # the system call's number
+POLL, EPOLL_WAIT = "7", "232"   # the system calls' numbers
 
 
 def test_operations_across_moves(bed, volume):
@@ -133,14 +133,14 @@ def test_an_owner_that_is_silent_freezes_nobody(bed, volume):
     assert out.report.get("reconnects", 0) == 0
 
 
-def waits_in_poll(pid):
-    """It does for half a second; an event loop waits in epoll_wait."""
-    until = time.monotonic() + 0.5
+def is_inside(pid):
+    """For half a second it is not in its event loop, which waits in
+    epoll_wait: it waits in poll, and asks ctdbd now and then."""
+    calls, until = set(), time.monotonic() + 0.5
     while time.monotonic() < until:
-        if f"call {POLL} " not in proc.stacks(pid)[0]:
-            return False
+        calls.add(proc.stacks(pid)[0].partition(", call ")[2].split(" ")[0])
         time.sleep(0.02)
-    return True
+    return POLL in calls and EPOLL_WAIT not in calls
 
 
 @contextlib.contextmanager
@@ -155,7 +155,7 @@ def inside_a_request(bed, node, owner):
         faults.cut_port(node, owner, CSVD_PORT)
         try:
             session.begin("open", "inside too", 0, None, True)
-            proc.wait_until("it waits", lambda: waits_in_poll(pid), 10, 0.05)
+            proc.wait_until("it waits", lambda: is_inside(pid), 10, 0.05)
             yield pid
         finally:
             faults.join(bed)
@@ -172,7 +172,7 @@ def test_stop_while_paused(bed, volume):
             faults.kill(bed.node(1))
             proc.wait_until("vol1 is not Active", lambda: volume.state(
                 bed.node(2))["state"] != "Active", 20, 0.1)
-            assert waits_in_poll(smbd)
+            assert is_inside(smbd)
             bed.node(2).stop_daemons(timeout=20)
         bed.fence_mode("succeed")
         proc.wait_until("one of three does not decide", lambda: "majority"
@@ -197,7 +197,7 @@ def test_a_waiting_request_keeps_no_smbd(bed, volume, how):
             faults.kill(bed.node(1))
             proc.wait_until("vol1 is not Active", lambda: volume.state(
                 node)["state"] != "Active", 20, 0.1)
-            assert waits_in_poll(smbd)
+            assert is_inside(smbd)
             node.ctdb("ban", "60")
         proc.wait_until("it has ended", lambda: smbd not in node.pids("smbd"),
                         10, 0.05)
