@@ -73,10 +73,11 @@ class Followers:
 
 
 @contextlib.contextmanager
-def followed(bed, share, where, number):
-    """Streams that are at these nodes in turn and follow their witness."""
+def followed(bed, share, where, number, others=()):
+    """Streams that are at these nodes in turn, know the others as well, and
+    follow their witness."""
     data = [[net.cluster_address(n.number) for n in nodes] for nodes in (
-        where[i % len(where):] + where[:i % len(where)]
+        [*where[i % len(where):], *where[:i % len(where)], *others]
         for i in range(number))]
     with contextlib.ExitStack() as stack:
         streams = [stack.enter_context(Stream(

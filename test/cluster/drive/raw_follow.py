@@ -6,7 +6,8 @@ its data node whom it may register with, registers there, waits; told of a
 move, it says so by a line on its output, {"client": number, "type",
 "addresses", "when"}, and registers again for the first of those addresses;
 {"client", "registered": where, "for": address} tells of each registration.
-After any error it asks the next of its addresses a moment later.
+When its witness is lost it asks its data node again for another one; when that
+does not answer, or is said to be gone, the next of its addresses.
 """
 
 import json
@@ -37,12 +38,14 @@ def live(number, share, addresses):
     """One registration after the other."""
     registration, data = raw_witness.Registration(), addresses[0]
     while True:
+        witness = None
         try:
-            at = choose(number, registration.interfaces(data)["interfaces"])
-            if at is None:
+            witness = choose(number,
+                             registration.interfaces(data)["interfaces"])
+            if witness is None:
                 raise LookupError("nobody to register with")
-            registration.register(at, data, share, f"client{number}")
-            say(number, registered=at, data=data)
+            registration.register(witness, data, share, f"client{number}")
+            say(number, registered=witness, data=data)
             while True:
                 answer = registration.notify()
                 say(number, **answer)
@@ -50,11 +53,13 @@ def live(number, share, addresses):
                     data = answer["addresses"][0]
                     break
                 if any(state != 1 for _, state in answer["resources"]):
+                    witness = None
                     raise LookupError("the address is gone")
         except (NTSTATUSError, WERRORError, LookupError, RuntimeError) as err:
             say(number, error=str(err))
-            addresses = addresses[1:] + addresses[:1]
-            data = addresses[0]
+            if witness is None:
+                addresses = addresses[1:] + addresses[:1]
+                data = addresses[0]
             time.sleep(PAUSE_S)
 
 

@@ -60,15 +60,22 @@ class Running:
                                + self._errors.decode(errors="replace"))
             byte = self._child.stdout.read(1)
             if not byte:
-                self._child.wait()
-                self._reader.join(5)
-                raise BedError(f"{self.mode} ended early: "
-                               + self._errors.decode(errors="replace"))
+                raise self._early_end()
             line += byte
         answer = json.loads(line)
         if answer["answer"] != word:
             raise BedError(f"{self.mode}: {word} expected: {answer}")
         return answer
+
+    def _early_end(self):
+        """What is known of the client's end, which nobody asked for."""
+        self._child.wait()
+        self._reader.join(5)
+        said = f"exit {self._child.returncode}, {self.said()}"
+        if self._path.exists():
+            said += str(json.loads(self._path.read_text("utf-8"))
+                        .get("error_list"))
+        return BedError(f"{self.mode} ended early: {said}")
 
     def command(self, text, word, timeout=10):
         """One command; its answer, which must be this word."""
@@ -76,10 +83,7 @@ class Running:
             try:
                 self._child.stdin.write(text.encode() + b"\n")
             except BrokenPipeError:
-                self._child.wait()
-                self._reader.join(5)
-                raise BedError(f"{self.mode} ended early: "
-                               f"{self.said()}") from None
+                raise self._early_end() from None
             return self._answer(word, timeout)
 
     def mark(self, name):

@@ -4,6 +4,8 @@
 import pathlib
 import select
 
+from bed import net
+
 from .script import Script
 
 SCRIPT = pathlib.Path(__file__).with_name("raw_witness.py")
@@ -11,6 +13,19 @@ RESOURCE_CHANGE, CLIENT_MOVE, SHARE_MOVE = 1, 2, 3
 AVAILABLE, UNAVAILABLE = 1, 0xff
 NOT_FOUND = 0x490
 PROCNUM_OUT_OF_RANGE = 0xC002002E
+
+
+def public_address(node):
+    """A public address that the node holds now."""
+    ips = node.bed.public_ips(node)
+    return next(a for a, number in ips.items() if number == node.number)
+
+
+def node_addresses(node):
+    """All that a move to the node names: its own, then its public ones."""
+    ips = node.bed.public_ips(node)
+    return [net.cluster_address(node.number)] + sorted(
+        a for a, number in ips.items() if number == node.number)
 
 
 class Witness(Script):
