@@ -17,9 +17,17 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
-    """--samba holds for whatever makes a bed."""
+    """--samba holds for whatever makes a bed; what kind of machine this is,
+    the workers are told."""
     if config.getoption("--samba", None):
         os.environ["SOFS_SAMBA_PREFIX"] = config.getoption("--samba")
+    if not os.environ.get("PYTEST_XDIST_WORKER"):
+        config.machine = lanes.measure()
+
+
+def pytest_report_header(config):
+    """What was found."""
+    return getattr(config, "machine", None)
 
 
 @pytest.hookimpl(trylast=True)
@@ -48,7 +56,7 @@ def pytest_runtest_protocol(item):
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_call(item):
     """A quiet test: beside nothing."""
-    turns = item.get_closest_marker("quiet") and _turns(item.config)
+    turns = _turns(item.config) if lanes.is_quiet(item) else None
     with turns.alone() if turns else contextlib.nullcontext():
         yield
 

@@ -45,7 +45,7 @@ def rejoin(bed, volume, node):
     volume.wait_active()
 
 
-@pytest.mark.quiet
+@pytest.mark.quiet(on="slow")
 def test_clients_of_a_dead_node(bed, volume, share):
     """A stream loses nothing and waits for 5 s at most; nobody gets what the
     other client has locked, before, while it is away, and after."""

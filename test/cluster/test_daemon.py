@@ -72,7 +72,7 @@ def test_configuration_is_read_again(bed, volume, calls):
     volume.check(bed.node(1))
 
 
-@pytest.mark.quiet
+@pytest.mark.quiet(on="slow")
 def test_csvd_ends_in_order(bed, volume):
     """SIGTERM of the owner's csvd: the volume is given away like in a planned
     move, nobody is fenced; the clients of its node wait for the next csvd."""

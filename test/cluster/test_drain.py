@@ -90,7 +90,7 @@ def still_drained(bed):
         bed.node(2)).values(), 30, 0.2)
 
 
-@pytest.mark.quiet
+@pytest.mark.quiet(on="slow")
 def test_drained_under_load(three):
     """Its clients and others' see each move as a short gap and no error; it
     owns nothing and has no address; DNS and new connects pass it by."""

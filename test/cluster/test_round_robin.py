@@ -11,7 +11,7 @@ from bed import faults, proc
 from drive import Stream
 from drive.nameserver import NAME, ZONE, NameServer
 
-pytestmark = pytest.mark.quiet
+pytestmark = pytest.mark.quiet(on="slow")
 CHANGED_S = 5       # from a flag to its answer
 KILLED_S = 10       # CTDB's recovery comes before
 NEXT_S = 3          # by which the next node looks later

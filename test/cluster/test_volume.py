@@ -83,7 +83,7 @@ def test_written_through_reaches_the_disk(bed, volume):
     stream.assert_whole()
 
 
-@pytest.mark.quiet
+@pytest.mark.quiet(on="slow")
 def test_planned_moves(bed, volume):
     """A 10 ms write-through stream sees each move as a short gap."""
     targets = [bed.node(n) for n in (3, 1, 2, 3, 1)]
@@ -98,7 +98,7 @@ def test_planned_moves(bed, volume):
                move_limit_ms(bed))
 
 
-@pytest.mark.quiet
+@pytest.mark.quiet(on="slow")
 @pytest.mark.parametrize("fault", [faults.kill, faults.power_cut])
 def test_owner_dies(bed, volume, fault):
     """The client's node stays; the owner is killed or loses power."""
@@ -160,7 +160,7 @@ def test_csvd_is_killed(bed, volume, where):
     assert stream.report["longest_gap_ms"] <= 2 * DEATH_MS
 
 
-@pytest.mark.quiet
+@pytest.mark.quiet(on="slow")
 def test_move_with_a_stopped_smbd(bed, volume):
     """An smbd on the owner that hangs cannot hold the volume back."""
     with Stream(bed.client, "vms", "direct", [bed.node(1), bed.node(3)],
@@ -179,7 +179,7 @@ def test_move_with_a_stopped_smbd(bed, volume):
     assert redirected.gap_ms("move") <= 2 * move_limit_ms(bed)
 
 
-@pytest.mark.quiet
+@pytest.mark.quiet(on="slow")
 def test_move_with_dirty_data(bed, volume):
     """1 GiB of dirty data is written back while clients go on."""
     bed.node(1).run("sh", "-c", "dd if=/dev/zero of=/csv/vol1/dirty bs=1M "
