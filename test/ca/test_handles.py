@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Persistent handles whose smbd was killed: their locks, their time."""
+import struct
 import time
 
 import smb2raw as raw
@@ -44,6 +45,25 @@ def test_locks_wait_for_their_handle(server):
         file.handle, 0, 4))) == b"mine"
     assert file.lock(0, 10, UNLOCK) == 0
     assert other.lock(0, 10) == 0
+
+
+def test_reconnect_that_asks_for_more(server):
+    """The Linux kernel's client sends a QFid with every CREATE."""
+    file = Client(server).open("file")
+    number = server.share.joinpath("file").stat().st_ino
+    assert file.lock(0, 10) == 0
+    file.client.crash()
+    file.client.connect()
+    reply = file.client.ok(raw.CREATE, raw.create_body(
+        "file", disposition=1, context=raw.chain_contexts(
+            raw.query_context(b"QFid"),
+            raw.reconnect_context(file.handle, file.guid),
+            raw.query_context(b"MxAc"))))
+    answers = raw.create_contexts(reply)
+    assert struct.unpack_from("<Q", answers[b"QFid"])[0] == number
+    assert struct.unpack("<II", answers[b"MxAc"])[0] == 0
+    file.handle = raw.file_id(reply)
+    assert file.lock(0, 10, UNLOCK) == 0
 
 
 def test_lock_that_waits_gets_it(server):
