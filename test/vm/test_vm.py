@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The Linux kernel's client: no system call of its application fails while
-the volume moves, nor when its owner is killed."""
+the volume moves, nor when its owner or the client's own node is killed."""
 
+import json
 import pathlib
 import re
 import sys
@@ -16,9 +17,11 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from bed import Bed, faults         # noqa: E402
 from bed.samba import USERS         # noqa: E402
 from drive import Volume            # noqa: E402
+from drive.witness import public_address    # noqa: E402
 from vm import MODES, Machine       # noqa: E402
 
 SECONDS = 300   # the machine's own end, should nobody tell it to stop
+NODE_DIES_MS = 5000
 STACK = "acl_xattr streams_xattr ca csv"
 
 
@@ -30,13 +33,26 @@ def _bed():
     bed.down()
 
 
-@pytest.fixture(name="machine")
-def _machine(bed):
-    machine = Machine(bed, bed.node(2).address, "vms", SECONDS, "alice",
-                      USERS["alice"][1])
-    yield machine
-    machine.stop()
-    (bed.dir / "vm.log").write_text("\n".join(machine.lines) + "\n")
+@pytest.fixture(name="mounted")
+def _mounted(bed):
+    """A function that boots the machine, with a share of the volume mounted
+    from an address, and returns it when its writers write."""
+    machines = []
+
+    def mounted(volume, server, more=""):
+        volume.make_share("vms", **{"vfs objects": STACK})
+        machine = Machine(bed, server, "vms", SECONDS, "alice",
+                          USERS["alice"][1], more)
+        machines.append(machine)
+        machine.start()
+        machine.wait_line("MOUNTED", 120)
+        assert "CONTINUOUS" in machine.wait_line("Share Capabilities", 10)
+        machine.wait_going_on(0, 60)
+        return machine
+    yield mounted
+    for machine in machines:
+        machine.stop()
+        (bed.dir / "vm.log").write_text("\n".join(machine.lines) + "\n")
 
 
 def values(line):
@@ -46,9 +62,14 @@ def values(line):
 
 
 def gaps_ms(machine, since):
-    """Longest gap of each writer since then, for people."""
-    return ", ".join(f"{machine.gap_ms(mode, since):.0f} ms ({mode})"
-                     for mode in MODES)
+    """Longest gap of each writer since then."""
+    return [machine.gap_ms(mode, since) for mode in MODES]
+
+
+def text(gaps):
+    """For people."""
+    return ", ".join(f"{gap:.0f} ms ({mode})"
+                     for gap, mode in zip(gaps, MODES))
 
 
 def assert_verified(machine):
@@ -62,15 +83,20 @@ def assert_verified(machine):
         assert written["blocks"] == read["blocks"] > 50
 
 
-def test_kernel_client_sees_no_error(bed, machine, capsys):
+def end(machine):
+    """All that was written is verified; how many blocks it is."""
+    blocks = sum(machine.blocks(mode) for mode in MODES)
+    machine.end_writing()
+    machine.wait_line("UNMOUNTED", 120)
+    assert_verified(machine)
+    return blocks
+
+
+def test_kernel_client_sees_no_error(bed, mounted, capsys):
     """Mounted hard through node2; the volume moves from node1 to node3, then
     node3 is killed: every write, fsync, close returns 0, data verified."""
     volume = Volume(bed).add(preferred=(0, 2, 1))
-    volume.make_share("vms", **{"vfs objects": STACK})
-    machine.start()
-    machine.wait_line("MOUNTED", 120)
-    assert "CONTINUOUS" in machine.wait_line("Share Capabilities", 10)
-    machine.wait_going_on(0, 60)
+    machine = mounted(volume, bed.node(2).address)
 
     moving = len(machine.lines)
     volume.move(bed.node(3))
@@ -86,11 +112,36 @@ def test_kernel_client_sees_no_error(bed, machine, capsys):
     volume.check()
     died = gaps_ms(machine, dying)
 
-    blocks = sum(machine.blocks(mode) for mode in MODES)
     assert volume.redirected_bytes(bed.node(2)) > 0
-    machine.end_writing()
-    machine.wait_line("UNMOUNTED", 120)
-    assert_verified(machine)
+    blocks = end(machine)
     with capsys.disabled():
         print(f"\nLinux {machine.kernel} client, {blocks} blocks, errors 0, "
-              f"lost 0; longest gap: move {moved}; owner killed {died}")
+              f"lost 0; longest gap: move {text(moved)}; owner killed "
+              f"{text(died)}")
+
+
+def test_kernel_client_loses_its_node(bed, mounted, capsys):
+    """Mounted hard through a public address; the node that holds it, which
+    owns nothing, is killed: the same, with the same handles, elsewhere, after
+    at most 5 s. nostrictsync: this kernel's fsync sends a FLUSH but once, and
+    fails when the connection does."""
+    volume = Volume(bed).add(preferred=(0, 2, 1))
+    assert volume.owner() == bed.node(1)
+    address = public_address(bed.node(2))
+    machine = mounted(volume, address, ",nostrictsync")
+
+    dying = len(machine.lines)
+    faults.kill(bed.node(2))
+    machine.wait_going_on(dying, 60)
+    volume.check(bed.node(1))
+    died = gaps_ms(machine, dying)
+
+    opens = json.loads(bed.node(1).run("sofs", "open", "list",
+                                       "--json").stdout)["opens"]
+    assert opens and not [one for one in opens if one["state"] != "connected"]
+    assert bed.node_at(address) != bed.node(2)
+    blocks = end(machine)
+    with capsys.disabled():
+        print(f"\nLinux {machine.kernel} client, {blocks} blocks, errors 0, "
+              f"lost 0; longest gap: its node killed {text(died)}")
+    assert max(died) <= NODE_DIES_MS

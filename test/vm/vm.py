@@ -23,7 +23,7 @@ busybox ip addr add {address}/24 dev eth0
 share() {{
 	busybox mount -t cifs //{server}/{share} /mnt -o \
 ip={server},username={user},password={word},vers=3.1.1,persistenthandles,\
-hard,echo_interval=2,cache=strict || echo "EXIT mount failed"
+hard,echo_interval=2,cache=strict{more} || echo "EXIT mount failed"
 }}
 echo BOOTED
 share && echo MOUNTED
@@ -45,13 +45,15 @@ busybox poweroff -f
 
 class Machine(Console):
     """Boots, mounts, writes two files until told to stop (or for so many
-    seconds), mounts again, verifies, powers itself off."""
+    seconds), mounts again, verifies, powers itself off. more: mount options,
+    with a comma before each."""
 
-    def __init__(self, bed, server, share, seconds, user, word):
+    def __init__(self, bed, server, share, seconds, user, word, more=""):
         super().__init__()
         self.bed, self.dir = bed, bed.dir / "vm"
         self.values = {"address": ADDRESS, "server": server, "share": share,
-                       "seconds": seconds, "user": user, "word": word}
+                       "seconds": seconds, "user": user, "word": word,
+                       "more": more}
 
     def start(self):
         """Boot."""
