@@ -5,7 +5,7 @@ argv: user password share, then ADDRESS[,…] of each client's data.  Each asks
 its data node whom it may register with, registers there, waits; told of a
 move, it says so by a line on its output, {"client": number, "type",
 "addresses", "when"}, and registers again for the first of those addresses;
-{"client", "registered": where, "for": address} tells of each registration.
+{"client", "registered": where, "data": address} tells of each registration.
 When its witness is lost it asks its data node again for another one; when that
 does not answer, or is said to be gone, the next of its addresses.
 """
