@@ -114,6 +114,7 @@ class Server:
 
     def __init__(self, top, source=HERE / "vfs_park_test.c", conf=CONF):
         self.top, self.port, self.process = top, free_port(), None
+        self.below = ()     # the program that runs smbd, and its arguments
         for name in ("private", "lock", "state", "cache", "run", "log",
                      "share", "vfs"):
             (top / name).mkdir()
@@ -137,10 +138,11 @@ class Server:
         """Run smbd and wait until it listens."""
         script = ('mount --bind "$1/lib/vfs" "$2/real" && '
                   'mount --bind "$2/vfs" "$1/lib/vfs" && '
-                  'exec "$1/sbin/smbd" -F --no-process-group -s "$2/smb.conf"')
+                  'prefix="$1" top="$2" && shift 2 && exec "$@" '
+                  '"$prefix/sbin/smbd" -F --no-process-group -s "$top/smb.conf"')
         self.process = subprocess.Popen(
-            ["unshare", "--mount", "sh", "-c", script, "sh", PREFIX, self.top],
-            start_new_session=True)
+            ["unshare", "--mount", "sh", "-c", script, "sh", PREFIX, self.top,
+             *self.below], start_new_session=True)
         end = time.monotonic() + 60
         while time.monotonic() < end and self.process.poll() is None:
             try:
