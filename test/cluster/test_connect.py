@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import threading
+import time
 
 from bed import net, proc
 from drive import Connects, Running
@@ -96,19 +97,31 @@ def test_options(bed, volume):
             bed.unshare(share)
 
 
+def redirected(volume, nodes):
+    """Operations of any kind; smbds write their counters each second."""
+    time.sleep(1.5)
+    return [volume.redirected_ops(node) for node in nodes]
+
+
 def test_client_works_at_the_owner(bed, volume):
     """The test client, told of node2 only, ends at the owner before its first
-    request for a file; nothing is redirected."""
+    request for a file: no operation of any kind is redirected but what a
+    tree connect without the flag is."""
     volume.make_share("direct")
     others = [bed.node(2), bed.node(3)]
-    before = [volume.redirected_bytes(node) for node in others]
+    before = redirected(volume, others)
+    with Connects(bed.client) as client:
+        assert client.to(bed.node(2).address, "direct", 0)["status"] == 0
+    connected = redirected(volume, others)
+    connects = [now - was for now, was in zip(connected, before)]
     with Running(bed.client, "stream", "direct", "file", [bed.node(2)],
                  options=["--move-on-connect"]) as stream:
         begin = stream.status()["blocks_written"]
         proc.wait_until("100 blocks", lambda:
                         stream.status()["blocks_written"] > begin + 100,
                         30, 0.5)
-        assert [volume.redirected_bytes(node) for node in others] == before
+        assert redirected(volume, others) == [
+            was + more for was, more in zip(connected, connects)]
     report = stream.report
     assert report["exit_code"] == 0
     assert report["redirects"] == 1

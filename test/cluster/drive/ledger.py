@@ -14,7 +14,7 @@ from bed.errors import BedError
 # Of one request of a client.
 LARGEST = 8 * 1024 * 1024
 KEYS = ("direct_read_bytes", "direct_write_bytes", "redirected_read_bytes",
-        "redirected_write_bytes", "replayed")
+        "redirected_write_bytes", "redirected_ops", "replayed")
 
 
 def smbd_counters(node, volume):

@@ -157,6 +157,10 @@ class Volume:
         sums = smbd_counters(node, self.name)
         return sums["redirected_read_bytes"] + sums["redirected_write_bytes"]
 
+    def redirected_ops(self, node):
+        """Operations of any kind that smbds of a node redirected."""
+        return smbd_counters(node, self.name)["redirected_ops"]
+
     def check(self, owner=None):
         """The design's assertions: mounted on the owner only, no smbd
         elsewhere holds anything of it."""
