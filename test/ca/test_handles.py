@@ -56,9 +56,9 @@ def test_reconnect_that_asks_for_more(server):
     file.client.connect()
     reply = file.client.ok(raw.CREATE, raw.create_body(
         "file", disposition=1, context=raw.chain_contexts(
-            raw.query_context(b"QFid"),
+            raw.create_context(b"QFid", b""),
             raw.reconnect_context(file.handle, file.guid),
-            raw.query_context(b"MxAc"))))
+            raw.create_context(b"MxAc", b""))))
     answers = raw.create_contexts(reply)
     assert struct.unpack_from("<Q", answers[b"QFid"])[0] == number
     assert struct.unpack("<II", answers[b"MxAc"])[0] == 0

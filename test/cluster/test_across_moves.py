@@ -138,9 +138,12 @@ def is_inside(pid):
     epoll_wait: it waits in poll, and asks ctdbd now and then."""
     calls, until = set(), time.monotonic() + 0.5
     while time.monotonic() < until:
-        calls.add(proc.stacks(pid)[0].partition(", call ")[2].split(" ")[0])
+        call = proc.stacks(pid)[0].partition(", call ")[2].split(" ")[0]
+        if call in ("", EPOLL_WAIT):    # it has gone, or back to its loop
+            return False
+        calls.add(call)
         time.sleep(0.02)
-    return POLL in calls and EPOLL_WAIT not in calls
+    return POLL in calls
 
 
 @contextlib.contextmanager
@@ -150,8 +153,7 @@ def inside_a_request(bed, node, owner):
     before = node.pids("smbd")
     with Session(bed.client, node, "vms") as session:
         session.open("inside").must()
-        pid = [p for p in node.pids("smbd") if p not in before
-               and "client" in proc.command(p)][0]
+        pid = [p for p in node.serving() if p not in before][0]
         faults.cut_port(node, owner, CSVD_PORT)
         try:
             session.begin("open", "inside too", 0, None, True)
@@ -161,20 +163,27 @@ def inside_a_request(bed, node, owner):
             faults.join(bed)
 
 
+@contextlib.contextmanager
+def inside_a_paused_request(bed, volume, node):
+    """The same; then the owner, node1, dies, and nobody can fence it."""
+    bed.fence_mode("fail")
+    with inside_a_request(bed, node, bed.node(1)) as smbd:
+        faults.kill(bed.node(1))
+        proc.wait_until("vol1 is not Active", lambda: volume.state(
+            node)["state"] != "Active", 20, 0.1)
+        assert is_inside(smbd)
+        yield smbd
+    bed.fence_mode("succeed")
+
+
 def test_stop_while_paused(bed, volume):
     """`ctdb shutdown` of the client's node ends although the volume is
     paused and an smbd is in the middle of a request, and the client goes on
     elsewhere with the same ClientGuid."""
     with Stream(bed.client, "vms", "stopped", [bed.node(2), bed.node(3)],
                 verify_through=bed.node(3)) as stream:
-        bed.fence_mode("fail")
-        with inside_a_request(bed, bed.node(2), bed.node(1)) as smbd:
-            faults.kill(bed.node(1))
-            proc.wait_until("vol1 is not Active", lambda: volume.state(
-                bed.node(2))["state"] != "Active", 20, 0.1)
-            assert is_inside(smbd)
+        with inside_a_paused_request(bed, volume, bed.node(2)):
             bed.node(2).stop_daemons(timeout=20)
-        bed.fence_mode("succeed")
         proc.wait_until("one of three does not decide", lambda: "majority"
                         in volume.reason(bed.node(3)), 20, 0.1)
         bed.node(2).start_daemons()
@@ -183,25 +192,26 @@ def test_stop_while_paused(bed, volume):
     assert stream.report["reconnects"] > 0
 
 
-@pytest.mark.parametrize("how", ["smbd ends", "node banned"])
-def test_a_waiting_request_keeps_no_smbd(bed, volume, how):
-    """An smbd in the middle of a request, whose volume is paused or whose
-    owner does not answer, ends when the smbd that started it ends, and when
-    its node is banned: nobody waits for what it waits for."""
+def wait_ended(node, smbd):
+    """It does not wait for what its request waits for."""
+    proc.wait_until("it has ended", lambda: smbd not in node.pids("smbd"),
+                    10, 0.05)
+
+
+def test_waiting_smbd_ends_with_its_parent(bed, volume):
+    """In the middle of a request that its owner, which lives, does not
+    answer."""
     node = bed.node(2)
-    with inside_a_request(bed, node, bed.node(1)) as smbd:
-        if how == "smbd ends":
-            faults.signal_all(node, "smbd", signal.SIGTERM)
-        else:
-            bed.fence_mode("fail")
-            faults.kill(bed.node(1))
-            proc.wait_until("vol1 is not Active", lambda: volume.state(
-                node)["state"] != "Active", 20, 0.1)
-            assert is_inside(smbd)
-            node.ctdb("ban", "60")
-        proc.wait_until("it has ended", lambda: smbd not in node.pids("smbd"),
-                        10, 0.05)
-    if how == "node banned":
-        node.ctdb("unban")
-        bed.fence_mode("succeed")
-        volume.wait_active(nodes=[node, bed.node(3)])
+    with inside_a_request(bed, node, volume.owner()) as smbd:
+        faults.signal_all(node, "smbd", signal.SIGTERM)
+        wait_ended(node, smbd)
+
+
+def test_waiting_smbd_ends_when_its_node_is_banned(bed, volume):
+    """In the middle of a request for a volume that is paused."""
+    node = bed.node(2)
+    with inside_a_paused_request(bed, volume, node) as smbd:
+        node.ctdb("ban", "60")
+        wait_ended(node, smbd)
+    node.ctdb("unban")
+    volume.wait_active(nodes=[node, bed.node(3)])

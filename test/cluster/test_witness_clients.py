@@ -35,11 +35,8 @@ def _share(bed, volume):
 
 def all_at(streams, node):
     """Every stream's link is to that node, and it writes."""
-    for stream in streams:
-        status = stream.status()
-        if status["address"] not in node_addresses(node):
-            return False
-    return True
+    addresses = node_addresses(node)
+    return all(stream.status()["address"] in addresses for stream in streams)
 
 
 def test_follows_to_the_owner(bed, share):
@@ -104,11 +101,6 @@ def test_volume_moves_under_clients(bed, volume, share):
     assert three.alive
 
 
-def connections(node):
-    """Process ids of the smbds that serve a client there."""
-    return [pid for pid in node.pids("smbd") if "client" in proc.command(pid)]
-
-
 def test_node_is_drained_under_clients(bed, volume, share):
     """The same when their node is drained; nothing of it is left there."""
     one = bed.node(1)
@@ -120,7 +112,7 @@ def test_node_is_drained_under_clients(bed, volume, share):
             one.run("sofs", "node", "drain", "--grace", "30")
             new = volume.wait_active(after=epoch)
             wait_moved(streams, followers, new)
-            proc.wait_until("drained", lambda: not connections(one)
+            proc.wait_until("drained", lambda: not one.serving()
                             and 1 not in bed.public_ips(new).values()
                             and "Disabled" in bed.flags(new)[1], 30, 0.2)
     finally:

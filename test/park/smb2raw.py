@@ -367,11 +367,6 @@ def reconnect_context(handle, create_guid):
                                                2))
 
 
-def query_context(name):
-    """One that only asks: QFid, MxAc."""
-    return struct.pack("<IHHHHI4s4x", 0, 16, 4, 0, 0, 0, name)
-
-
 def lease_break_body(key, state):
     """The acknowledgement of a lease break."""
     return struct.pack("<HHI16sIQ", 36, 0, 0, key, state, 0)

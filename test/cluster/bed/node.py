@@ -88,6 +88,10 @@ class Node:
         return [p for p in found if name is None or
                 proc.name(p) == name[:15]]
 
+    def serving(self):
+        """Host process ids of the smbds that serve a client."""
+        return [p for p in self.pids("smbd") if "client" in proc.command(p)]
+
     def missing(self):
         """Names of the daemons that should run and do not."""
         names = ["ctdbd", "smbd", "samba-dcerpcd"]

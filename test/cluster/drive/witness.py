@@ -15,17 +15,20 @@ NOT_FOUND = 0x490
 PROCNUM_OUT_OF_RANGE = 0xC002002E
 
 
+def _held(node):
+    """The public addresses that the node has now."""
+    return sorted(address for address, number in
+                  node.bed.public_ips(node).items() if number == node.number)
+
+
 def public_address(node):
-    """A public address that the node holds now."""
-    ips = node.bed.public_ips(node)
-    return next(a for a, number in ips.items() if number == node.number)
+    """One of them."""
+    return _held(node)[0]
 
 
 def node_addresses(node):
     """All that a move to the node names: its own, then its public ones."""
-    ips = node.bed.public_ips(node)
-    return [net.cluster_address(node.number)] + sorted(
-        a for a, number in ips.items() if number == node.number)
+    return [net.cluster_address(node.number)] + _held(node)
 
 
 class Witness(Script):
