@@ -13,6 +13,7 @@ from bed import net, proc
 from drive import Connects, Running
 from drive.connect import (ASYMMETRIC, CLUSTER, CONTINUOUS, TO_OWNER,
                            redirect_addresses, redirect_error)
+from drive.preload import preloaded
 
 SOAK = bool(os.environ.get("SOFS_SOAK"))
 MOVES = 100 if SOAK else 5
@@ -24,6 +25,7 @@ DISSECTED = {
     "smb2.error.share_redirect.target_type": 0,
 }
 COUNT = "smb2.error.share_redirect.ip_count"
+NO_ADDRESS = "no address of the owner, node 0, is known"
 
 
 def owner_addresses(node):
@@ -95,6 +97,29 @@ def test_options(bed, volume):
         one.run("net", "conf", "delparm", "global", "csv:sites")
         for share in ("stays", "sites", "wrong"):
             bed.unshare(share)
+
+
+def test_owner_without_an_address(bed, volume):
+    """Nobody can be sent to it: who asks is served where it came, and the log
+    says so. That does not count as sent: once the owner has an address, the
+    next connect goes there."""
+    volume.make_share("hidden")
+    two = bed.node(2)
+    two.run("/bed/etc/service", "smbd", "stop")
+    two.run("env", preloaded(bed, "no_addresses.c"), "smbd", "-D")
+    try:
+        logged = len(two.log())
+        with Connects(bed.client) as client:
+            assert capabilities(client.to(two.address, "hidden")) == (
+                ANNOUNCED | TO_OWNER)
+        assert NO_ADDRESS in two.log()[logged:]
+    finally:
+        two.run("/bed/etc/service", "smbd", "stop", check=False)
+        two.run("/bed/etc/service", "smbd", "start")
+    with Connects(bed.client) as client:
+        assert redirect_addresses(client.to(two.address, "hidden")) == (
+            owner_addresses(bed.node(1)))
+    bed.wait_healthy()
 
 
 def redirected(volume, nodes):

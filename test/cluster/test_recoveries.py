@@ -8,7 +8,6 @@ import os
 import pathlib
 import shutil
 import signal
-import subprocess
 import time
 
 from bed import checks, faults, proc
@@ -16,9 +15,9 @@ from bed.samba import find_prefix
 from drive import Running, Volume, quorum
 from drive.ctdb_control import (RECOVERY_ACTIVE, RECOVERY_NORMAL,
                                 set_recmode)
+from drive.preload import preloaded
 
 TIMES = 200 if os.environ.get("SOFS_SOAK") else 4
-PRELOAD = pathlib.Path(__file__).with_name("preload")
 VERSION_LOCK = "samba_version_string"
 CLAIMED = "another smbd claims its version now"
 WAITS = "waits for the end of the recovery"
@@ -291,14 +290,6 @@ def test_lock_lost_while_a_node_hangs(bed):
     finally:
         faults.resume(hangs)
     bed.wait_healthy(timeout=90)
-
-
-def preloaded(bed, source):
-    """A library for LD_PRELOAD in every node, made of one of preload/."""
-    name = source.replace(".c", ".so")
-    subprocess.run(["gcc", "-shared", "-fPIC", "-o", bed.dir / "shared" / name,
-                    PRELOAD / source], check=True)
-    return f"LD_PRELOAD=/shared/{name}"
 
 
 def test_all_nodes_start_smbd_at_once(bed):
