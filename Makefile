@@ -35,8 +35,8 @@ WAF = cd '$(BUILD)' && flock .lock env PYTHONHASHSEED=1 WAF_MAKE=1 \
 # What tests, demo and bench are told about the build.
 WITH = SOFS_SAMBA='$(SAMBA)' SOFS_SAMBA_PREFIX='$(SAMBA)/prefix' \
 	SOFS_BUILD='$(BUILD)'
-# Two workers with a bed each (test/lanes.py).
-LANES = -n 2 --dist loadgroup
+# Workers with a bed each, how many test/lanes.py says.
+LANES = -n auto --dist loadgroup
 PYTEST = $(WITH) $(PYTHON) -m pytest -p no:cacheprovider $(PYTEST_ARGS)
 
 .PHONY: all deps samba samba-prefix configured test-programs fuzz check check-vm demo \
