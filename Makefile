@@ -30,8 +30,11 @@ endif
 # Two makes in one build directory take turns. Samba's waf takes its number of
 # jobs from MAKEFLAGS.
 WAF = cd '$(BUILD)' && flock .lock env PYTHONHASHSEED=1 WAF_MAKE=1 \
-	MAKEFLAGS=-j$(shell nproc) \
+	MAKEFLAGS=-j$(shell nproc) $(CCACHE) \
 	PYTHONDONTWRITEBYTECODE=1 $(PYTHON) $(SAMBA)/src/buildtools/bin/waf
+# A second checkout compiles only what no other one has, if ccache is there.
+CCACHE = CCACHE_DIR='$(or $(SOFS_CACHE),/var/cache/sofs)/ccache' \
+	CCACHE_BASEDIR='$(CURDIR)' CCACHE_NOHASHDIR=1 CCACHE_MAXSIZE=500M
 # What tests, demo and bench are told about the build.
 WITH = SOFS_SAMBA='$(SAMBA)' SOFS_SAMBA_PREFIX='$(SAMBA)/prefix' \
 	SOFS_BUILD='$(BUILD)'

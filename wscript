@@ -161,6 +161,10 @@ def configure(conf):
     configure_compiler(conf)
     write_build_header(conf)
     conf.find_program('clang', var='CLANG', mandatory=False)
+    conf.find_program('ccache', var='CCACHE', mandatory=False)
+    if conf.env.CCACHE:
+        conf.env.CC = conf.env.CCACHE + conf.env.CC
+        conf.env.CLANG = conf.env.CCACHE + conf.env.CLANG
 
 
 def idl(bld):
@@ -310,6 +314,8 @@ def install(bld):
 
 
 def build(bld):
+    # ccache makes dependencies relative: waf must know what is in build/
+    bld.bldnode.find_node('include/csv_build.h')
     idl(bld)
     bld.add_group()
     if bld.options.sanitized:
