@@ -39,9 +39,19 @@ def pytest_report_header(config):
     return getattr(config, "machine", None)
 
 
+def _skip_in_check(item):
+    """What only make soak has the time for."""
+    mark = item.get_closest_marker("soak")
+    if mark and not os.environ.get("SOFS_SOAK"):
+        item.add_marker(pytest.mark.skip(
+            reason=f"{mark.args[0]}; make soak runs it"))
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items):
     """First what may be disturbed, at last what must not be."""
+    for item in items:
+        _skip_in_check(item)
     items.sort(key=lanes.place)
 
 

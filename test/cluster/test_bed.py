@@ -84,6 +84,7 @@ def test_users_are_separate(plain):
     assert refused.returncode != 0
 
 
+@pytest.mark.soak("other tests rely on it all the time")
 def test_kill_and_rejoin(plain):
     """Survivors become healthy and serve the dead node's address; the
     node comes back with what the cluster knew."""
@@ -100,6 +101,7 @@ def test_kill_and_rejoin(plain):
     plain.client.smbclient(one.address, "plain", "cd after-kill")
 
 
+@pytest.mark.soak("other tests rely on it all the time")
 @pytest.mark.parametrize("who", ["leader", "member"])
 def test_silence(plain, who):
     """A silent node is dropped by the others without any reset."""
@@ -119,6 +121,7 @@ def test_silence(plain, who):
     plain.wait_healthy(others)
 
 
+@pytest.mark.soak("other tests rely on it all the time")
 def test_hang(bed):
     """A node that stands still is dropped; resumed, it comes back."""
     leader = bed.leader()
@@ -257,6 +260,7 @@ def test_second_bed_side_by_side(bed, new_bed, tmp_path):
     bed.wait_healthy(bed.nodes)
 
 
+@pytest.mark.soak("other tests rely on it all the time")
 def test_ctdbd_killed_and_smbd_stopped(bed):
     """Single daemons can be hit; reset brings the node back."""
     leader = bed.leader()
@@ -294,6 +298,7 @@ def test_two_mounts_are_seen(bed):
             node.run("umount", "/mnt", check=False)
 
 
+@pytest.mark.soak("other tests rely on it all the time")
 def test_orderly_stop_and_start(plain):
     """ctdb shutdown moves the address away, a start brings it back."""
     one, two, three = plain.nodes

@@ -81,7 +81,8 @@ def test_nothing_is_left_after_down():
         assert up and not leftovers(bed.dir, before)
 
 
-@pytest.mark.parametrize("victim", ["owner", "keeper"])
+@pytest.mark.parametrize("victim", ["owner", pytest.param(
+    "keeper", marks=pytest.mark.soak("a quarter of a minute"))])
 def test_nothing_is_left_after_a_crash(victim):
     """An owner that is killed takes its bed along; a killed keeper takes
     the processes along, and a sweep removes the rest."""
@@ -134,6 +135,7 @@ def test_interrupted_run_leaves_nothing(tmp_path):
     assert leftovers(bed_dir, before) == []
 
 
+@pytest.mark.soak("half a minute")
 @pytest.mark.parametrize("fstype", ["ext4", "btrfs"])
 def test_other_file_systems_lose_power_too(fstype):
     """The power cut is as real on ext4 and btrfs as on XFS: what was flushed

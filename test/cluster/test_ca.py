@@ -19,10 +19,10 @@ from park_server import compiled_module
 
 STACK = "acl_xattr streams_xattr ca csv"
 GAP_MS = 5000
-RUNS = 3
 BLOCK, BLOCKS = 4096, 20
 UNLOCK = 4
 SOAK = bool(os.environ.get("SOFS_SOAK"))
+RUNS = 3 if SOAK else 2
 KEPT_S, LATE_S = 8, 10
 
 

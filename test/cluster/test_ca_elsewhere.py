@@ -3,7 +3,6 @@
 directories, and on a volume that has another owner by then. In soak: each
 death takes a quarter of a minute."""
 
-import os
 
 import pytest
 
@@ -12,8 +11,7 @@ from drive.handles import Handles, come_back, raw
 from ca_server import FILE_NOT_AVAILABLE, LOCK_CONFLICT, NOT_GRANTED
 from test_ca import BLOCKS, STACK, UNLOCK, die, overwrite, rejoin
 
-pytestmark = pytest.mark.skipif(not os.environ.get("SOFS_SOAK"),
-                                reason="make soak")
+pytestmark = pytest.mark.soak("minutes")
 DIRECTORY = 1   # FILE_DIRECTORY_FILE
 
 

@@ -63,7 +63,8 @@ def test_operations_while_a_node_is_silent(bed, volume):
             <= 2000 * SILENT_S
 
 
-@pytest.mark.parametrize("how", [("ban", "60", "unban"), ("stop", "continue")],
+@pytest.mark.parametrize("how", [("ban", "60", "unban"), pytest.param(
+    ("stop", "continue"), marks=pytest.mark.soak("half a minute"))],
                          ids=["banned", "stopped"])
 def test_inactive_node_lets_its_clients_go(bed, volume, how):
     """A client of an address that CTDB does not move goes to another node when

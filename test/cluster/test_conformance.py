@@ -82,7 +82,7 @@ def run_side(side, name, only=""):
     return json.loads(path.read_text("utf-8"))
 
 
-@pytest.mark.skipif(not os.environ.get("SOFS_SOAK"), reason="make soak")
+@pytest.mark.soak("a quarter of an hour")
 def test_stock_samba_passes_nothing_more():
     """Everything, with nodes that are killed. What differs is repeated three
     times on both sides; what then passes on stock Samba each time and on ours

@@ -237,7 +237,7 @@ def _impatient(bed, volume):
     volume.wait_active()
 
 
-@pytest.mark.skipif(not SOAK, reason="two minutes; make soak runs it")
+@pytest.mark.soak("two minutes")
 @pytest.mark.parametrize("leader", [False, True])
 def test_node_hangs_and_wakes_up(bed, volume, impatient, leader):
     """All of the owner's processes stand still, its guard too; the fence
@@ -321,7 +321,7 @@ def _clocks(bed, volume):
     volume.make_share("vms")
 
 
-@pytest.mark.skipif(not SOAK, reason="two minutes each; make soak runs it")
+@pytest.mark.soak("two minutes each")
 @pytest.mark.parametrize("jump,leader", [
     (3600, False), (3600, True), (-3600, False), (-3600, True)])
 def test_clock_jumps(bed, volume, clocks, leader, jump):

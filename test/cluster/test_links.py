@@ -5,7 +5,6 @@ lets go of what it owns, and nobody is fenced. No volume has two mounts."""
 
 import contextlib
 import json
-import os
 import time
 
 import pytest
@@ -15,7 +14,6 @@ from bed.samba import BUILD
 from bed.watch import Mounts
 from drive import Stream, Volume
 
-SOAK = bool(os.environ.get("SOFS_SOAK"))
 CUT_S = 10
 LIMIT_MS = 8000
 TABLE = BUILD / "test-logs/link-gaps.json"
@@ -92,7 +90,7 @@ def test_who_comes_back_is_not_sent_away(cluster):
     assert [v.epoch() for v in volumes] == epochs
 
 
-@pytest.mark.skipif(not SOAK, reason="half a minute each; make soak runs them")
+@pytest.mark.soak("half a minute each")
 @pytest.mark.parametrize("leader,owns", ALL)
 def test_link_between_two_of_three(cluster, request, leader, owns):
     """Ten seconds. Clients write through both ends and the third node."""

@@ -2,7 +2,6 @@
 """What a persistent handle makes CTDB do, counted, and what it takes beside an
 ordinary one, as a ratio (times are in make bench)."""
 
-import os
 import pathlib
 import statistics
 import sys
@@ -13,8 +12,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "bench"))
 
 import opens  # noqa: E402  pylint: disable=wrong-import-position
 
-pytestmark = pytest.mark.skipif(not os.environ.get("SOFS_SOAK"),
-                                reason="make soak")
+pytestmark = pytest.mark.soak("minutes")
 PAIRS = 15
 NODES = 3
 # Two databases, for the open and for the close.

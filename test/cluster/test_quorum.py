@@ -102,6 +102,7 @@ def test_isolated_holder_loses_it_to_the_majority(bed):
     assert quorum.holder(old) == new, "healing took it from its holder"
 
 
+@pytest.mark.soak("half a minute")
 @pytest.mark.quiet
 def test_killed_holder_is_followed(bed):
     """Its votes last for their time, no longer."""
@@ -141,7 +142,7 @@ def tries(node):
     return node.log("log.ctdb").count("Attempting to take cluster lock")
 
 
-@pytest.mark.skipif(not SOAK, reason="half a minute; make soak runs it")
+@pytest.mark.soak("half a minute")
 def test_isolated_other_does_not_disturb(bed):
     """Another node's packets are dropped: the holder stays, and the isolated
     one does not get it although it tries."""
@@ -153,7 +154,8 @@ def test_isolated_other_does_not_disturb(bed):
     assert_nobody_holds(others[0])
 
 
-@pytest.mark.parametrize("with_holder", [True, False])
+@pytest.mark.parametrize("with_holder", [True, pytest.param(
+    False, marks=pytest.mark.soak("a quarter of a minute"))])
 def test_link_between_two_of_three(bed, with_holder):
     """Only two of the three do not reach each other: one holder, always the
     same, also when it is one of the two."""
@@ -246,7 +248,7 @@ def _stays_away(bed, volume, node):
     return volume.reason(node)
 
 
-@pytest.mark.skipif(not SOAK, reason="a minute each; make soak runs it")
+@pytest.mark.soak("a minute each")
 @pytest.mark.parametrize("kind", quorum.THIRD)
 def test_old_database_comes_up_first(new_bed, tmp_path, kind):
     """Of two nodes one dies, the other takes over alone and dies, the first
@@ -290,7 +292,7 @@ def test_old_database_comes_up_first(new_bed, tmp_path, kind):
     volume.wait_active(owner=other, nodes=[other], after=epoch)
 
 
-@pytest.mark.skipif(not SOAK, reason="half a minute; make soak runs it")
+@pytest.mark.soak("half a minute")
 def test_third_vote_goes_and_comes(new_bed):
     """The share outside of the cluster ends: two of three votes are enough;
     then the other node, too: lost. The share comes back: one of the two, still

@@ -12,8 +12,6 @@ import pytest
 from bed import faults, proc
 from test_daemon import signal_csvd
 
-SOAK = bool(os.environ.get("SOFS_SOAK"))
-
 # the first client's command, where in csvd, what the second does then,
 # what must be there at the end
 CASES = {
@@ -65,7 +63,7 @@ def put(bed, client, node, name, content):
 
 
 @pytest.mark.parametrize("case", [c if not number else pytest.param(
-    c, marks=pytest.mark.skipif(not SOAK, reason="soak"))
+    c, marks=pytest.mark.soak("half a minute"))
     for number, c in enumerate(CASES)])
 def test_owner_dies_at(bed, volume, fault, case):
     """Power cut of the owner at the point, with the operation's smbd and the

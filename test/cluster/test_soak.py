@@ -19,7 +19,6 @@ import pytest
 
 from soak import Order, Plan, Run, Table
 
-SOAK = bool(os.environ.get("SOFS_SOAK"))
 
 
 def asked_for():
@@ -66,7 +65,7 @@ def test_a_slow_fault_is_told():
     assert not table.slow()
 
 
-@pytest.mark.skipif(not SOAK, reason="hours; make soak runs it")
+@pytest.mark.soak("hours")
 def test_random_faults(new_bed):
     """See above; afterwards a checker finds all file systems clean."""
     order = asked_for()

@@ -2,7 +2,6 @@
 """Disks that fail: a bad sector is an error of one file, a dead LUN is a
 move, a LUN that is dead everywhere is a pause and then Init."""
 
-import os
 import re
 import time
 
@@ -15,7 +14,6 @@ from drive.session import IO_DEVICE_ERROR
 BAD_AT = 512 * 1024             # of 1 MiB
 AT_ONCE_MS = 3000               # two busy cores
 WAIT_LIMIT_S = 10
-SOAK = bool(os.environ.get("SOFS_SOAK"))
 BLOCKED_S = 30
 
 
@@ -90,7 +88,7 @@ def connections(node):
     return {line.split()[2] for line in out.stdout.splitlines()}
 
 
-@pytest.mark.skipif(not SOAK, reason="a minute; make soak runs it")
+@pytest.mark.soak("a minute")
 def test_disk_that_answers_late(bed, disk, volume):
     """The disk answers nothing for 30 s: no new connection, no new owner, no
     error."""

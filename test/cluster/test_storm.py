@@ -15,7 +15,6 @@ from bed.samba import BUILD
 from soak import Clients, Scene
 from soak.storm import Witness, hogs, load, storms
 
-SOAK = bool(os.environ.get("SOFS_SOAK"))
 SECONDS = float(os.environ.get("SOFS_STORM_SECONDS", "1800"))
 REPORT = BUILD / "report/storm.json"
 
@@ -39,7 +38,7 @@ def per_node(bed, running):
     return {name: round(value, 1) for name, value in sums.items()}
 
 
-@pytest.mark.skipif(not SOAK, reason="half an hour; make soak runs it")
+@pytest.mark.soak("half an hour")
 def test_storm_makes_no_failover(new_bed):
     """No recovery of CTDB, no other epoch, no daemon that ended, nobody
     fenced, no smbd that ended under a client; streams beside it go on."""

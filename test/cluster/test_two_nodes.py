@@ -2,7 +2,6 @@
 """A cluster of two nodes and a third vote: the owner dies or falls silent
 while clients write; the other node goes on alone, by the third vote."""
 
-import os
 
 import pytest
 
@@ -10,7 +9,6 @@ from bed import faults
 from bed.watch import Mounts
 from drive import Stream, Volume, quorum
 
-SOAK = bool(os.environ.get("SOFS_SOAK"))
 FAULTS = {"power cut": faults.power_cut, "node silent": faults.silence}
 LIMIT_MS = {"power cut": 5000, "node silent": 8000}
 # A silent holder still reaches a third vote that is a disk, or here a directory
@@ -47,7 +45,7 @@ def _goes_on_alone(bed, volume, fault, owner, other):
     return [round(stream.gap_ms("fault")) for stream in (first, second)]
 
 
-@pytest.mark.skipif(not SOAK, reason="half a minute each; make soak runs them")
+@pytest.mark.soak("half a minute each")
 @pytest.mark.parametrize("kind,fault,leads", CASES)
 def test_owner_dies(new_bed, kind, fault, leads):
     """Nothing is lost, no client is told an error, and the dead node comes

@@ -17,7 +17,7 @@ from drive.promised import move_limit_ms
 pytestmark = pytest.mark.long
 SOAK = bool(os.environ.get("SOFS_SOAK"))
 RUNS = 5
-DEATHS = 5 if SOAK else 3       # most of the time is a node's way back
+DEATHS = 5 if SOAK else 2       # most of the time is a node's way back
 DEATH_MS = 5000
 
 

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from bed import faults, net, proc
-from drive import Session, Stream, Witness
+from drive import Session, Witness
 from drive.promised import late_ms
 from drive.witness import (CLIENT_MOVE, NOT_FOUND, PROCNUM_OUT_OF_RANGE,
                            RESOURCE_CHANGE, SHARE_MOVE, UNAVAILABLE,

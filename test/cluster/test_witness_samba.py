@@ -12,7 +12,6 @@ import pytest
 from bed import net, ns
 from bed.samba import USERS
 
-SOAK = bool(os.environ.get("SOFS_SOAK"))
 TESTS = "samba.tests.blackbox.rpcd_witness_samba_only"
 CLASS = f"{TESTS}.RpcdWitnessSambaTests"
 USER = "alice"
@@ -104,7 +103,7 @@ def test_some_of_sambas_tests(bed, place):
     run(bed, place, *SHORT)
 
 
-@pytest.mark.skipif(not SOAK, reason="minutes; make soak runs them")
+@pytest.mark.soak("minutes")
 def test_all_of_sambas_tests(bed, place):
     """All."""
     run(bed, place)
