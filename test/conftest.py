@@ -16,22 +16,13 @@ def pytest_addoption(parser):
                      help="on a failure leave the bed running until Enter")
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_cmdline_main(config):
-    """What kind of machine this is, the workers are told."""
-    if not os.environ.get("PYTEST_XDIST_WORKER"):
-        config.machine = lanes.measure()
-
-
-def pytest_xdist_auto_num_workers():
-    """-n auto: as many as this machine bears."""
-    return lanes.count()
-
-
 def pytest_configure(config):
-    """--samba holds for whatever makes a bed."""
+    """--samba holds for whatever makes a bed; what kind of machine this is,
+    the workers are told."""
     if config.getoption("--samba", None):
         os.environ["SOFS_SAMBA_PREFIX"] = config.getoption("--samba")
+    if not os.environ.get("PYTEST_XDIST_WORKER"):
+        config.machine = lanes.measure()
 
 
 def pytest_report_header(config):
@@ -66,7 +57,7 @@ def _turns(config):
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_protocol(item):
-    """Beside tests of the other workers, unless one is quiet."""
+    """Beside a test of the other worker, unless that one is quiet."""
     turns = _turns(item.config)
     with turns.test() if turns else contextlib.nullcontext():
         yield

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Lanes of tests (pytest-xdist), and programs that are tests themselves.
+"""Two lanes of tests (pytest-xdist), and programs that are tests themselves.
 
-make check runs three workers, on a slow machine two; each has its own bed, and
-most of what a bed does is to wait for CTDB's timers. Programs that keep a processor busy (unit tests,
+make check runs two workers; each has its own bed, and most of what a bed does
+is to wait for CTDB's timers. Programs that keep a processor busy (unit tests,
 fuzz targets, the model: marked `program`) and tests whose limits are far away
 (`patient`) come first; all others come after them, so that what they measure
 is not disturbed by programs of ours. Of these the files that take minutes
@@ -10,7 +10,7 @@ is not disturbed by programs of ours. Of these the files that take minutes
 
 A test that measures a time which is promised for a machine of its own (`quiet`)
 is given both processors: its bed is made beside others, then it waits for the
-other workers' tests and keeps the next ones waiting. One that has room enough
+other worker's test and keeps the next one waiting. One that has room enough
 beside another bed, but not on a machine on which all takes several times as
 long, says `quiet(on="slow")`.
 """
@@ -55,25 +55,15 @@ def measure():
     return f"a process takes {took:.2f} ms here" + (": slow" if slow else "")
 
 
-def is_slow():
-    """What measure() found."""
-    return bool(os.environ.get(SLOW_ENV))
-
-
-def count():
-    """How many, on this machine."""
-    return 2 if is_slow() else 3
-
-
 def is_quiet(item):
     """Does the test want both processors, on this machine?"""
     mark = item.get_closest_marker("quiet")
     return mark is not None and (mark.kwargs.get("on") != "slow"
-                                 or is_slow())
+                                 or bool(os.environ.get(SLOW_ENV)))
 
 
 class Turns:
-    """Who may run now: tests of the workers together, a quiet one alone.
+    """Who may run now: tests of two workers together, a quiet one alone.
 
     Two files are locked. Everybody comes in by the door; who wants to be alone
     stands in it until the room is empty, so that nobody new comes in.
@@ -91,7 +81,7 @@ class Turns:
 
     @contextlib.contextmanager
     def test(self):
-        """For all of a test, its set-up and its end: beside the others'."""
+        """For all of a test, its set-up and its end: beside the other's."""
         with open(self._directory / "room.lock", "w",
                   encoding="ascii") as self._room:
             self._enter(fcntl.LOCK_SH)
