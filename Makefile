@@ -14,7 +14,8 @@
 #
 #   BUILD=DIR        another build directory
 #   SOFS_SAMBA=DIR   another built Samba (src/ and prefix/ in it), not checked
-#   SOFS_CACHE=DIR   where Samba is kept, /var/cache/sofs otherwise
+#   SOFS_CACHE=DIR   where Samba and what ccache has are kept, /var/cache/sofs
+#                    otherwise
 #   PYTEST_ARGS=     more arguments for pytest, as `-k move`
 
 BUILD ?= $(CURDIR)/build
@@ -32,8 +33,11 @@ endif
 WAF = cd '$(BUILD)' && flock .lock env PYTHONHASHSEED=1 WAF_MAKE=1 \
 	MAKEFLAGS=-j$(shell nproc) $(CCACHE) \
 	PYTHONDONTWRITEBYTECODE=1 $(PYTHON) $(SAMBA)/src/buildtools/bin/waf
-# A second checkout compiles only what no other one has, if ccache is there.
-CCACHE = CCACHE_DIR='$(or $(SOFS_CACHE),/var/cache/sofs)/ccache' \
+# A second checkout compiles only what no other one has, if ccache is there and
+# who builds may write its directory.
+CCACHE_DIR = $(or $(SOFS_CACHE),/var/cache/sofs)/ccache
+CCACHE = CCACHE_DIR='$(CCACHE_DIR)' $(shell mkdir -p '$(CCACHE_DIR)' \
+	2>/dev/null; test -w '$(CCACHE_DIR)' || echo CCACHE_DISABLE=1) \
 	CCACHE_BASEDIR='$(CURDIR)' CCACHE_NOHASHDIR=1 CCACHE_MAXSIZE=500M
 # What tests, demo and bench are told about the build.
 WITH = SOFS_SAMBA='$(SAMBA)' SOFS_SAMBA_PREFIX='$(SAMBA)/prefix' \

@@ -162,9 +162,9 @@ def configure(conf):
     write_build_header(conf)
     conf.find_program('clang', var='CLANG', mandatory=False)
     conf.find_program('ccache', var='CCACHE', mandatory=False)
-    if conf.env.CCACHE:
-        conf.env.CC = conf.env.CCACHE + conf.env.CC
-        conf.env.CLANG = conf.env.CCACHE + conf.env.CLANG
+    for compiler in ('CC', 'CLANG'):
+        if conf.env[compiler]:      # there may be no clang
+            conf.env[compiler] = (conf.env.CCACHE or []) + conf.env[compiler]
 
 
 def idl(bld):
