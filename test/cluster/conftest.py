@@ -12,6 +12,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 # pylint: disable=wrong-import-position
 from bed import Bed, BedError, remains  # noqa: E402
 from drive import Volume, accounted      # noqa: E402
+from drive.volume import CA_STACK        # noqa: E402
 
 
 @pytest.hookimpl(hookwrapper=True, tryfirst=True)
@@ -85,6 +86,12 @@ def _volume(bed):
     """vol1, Active, owned by node1, with the share vms; checked afterwards."""
     with accounted(Volume(bed).ready()) as volume:
         yield volume
+
+
+@pytest.fixture(name="share")
+def _share(volume):
+    """The share "ca" on vol1, ca above csv; a file may have another one."""
+    return volume.make_share("ca", **{"vfs objects": CA_STACK})
 
 
 @pytest.fixture

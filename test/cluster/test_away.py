@@ -4,8 +4,6 @@ it knew: the others' handles are what they were, and its own clients go."""
 
 import re
 
-import pytest
-
 from bed import faults, proc
 from drive import Witness
 from drive.handles import Handles, raw
@@ -16,26 +14,6 @@ FILES = 20
 ROUNDS = 5
 VACUUMED_S = 60             # ctdb vacuums every 10 s
 GONE_S = 20
-LOCKING = "/run/ctdb-volatile/locking.tdb"
-
-
-@pytest.fixture(name="share")
-def _share(volume):
-    """The share "ca" on vol1, which node1 owns."""
-    return volume.make_share("ca", **{
-        "vfs objects": "acl_xattr streams_xattr ca csv"})
-
-
-def go_on_without(bed, node, cut):
-    """The node is cut off; returns when CTDB has recovered without it."""
-    cut(node)
-    bed.wait_healthy([n for n in bed.nodes if n != node])
-
-
-def return_of(bed):
-    """All reach each other again; returns when CTDB has recovered."""
-    faults.join(bed)
-    bed.wait_healthy()
 
 
 def inodes(volume, files):
@@ -48,7 +26,7 @@ def inodes(volume, files):
 def locked_inodes(node):
     """The inode numbers of which the node's locking.tdb has a record, an
     empty one, too: tdbdump(8) writes the key as text with \\XX."""
-    dump = node.run("tdbdump", f"{LOCKING}.{node.number - 1}").stdout
+    dump = node.run("tdbdump", node.database("locking.tdb")).stdout
     keys = (re.sub(rb"\\([0-9A-F]{2})", lambda m: bytes.fromhex(m[1].decode()),
                    key.encode("latin-1"))
             for key in re.findall(r'^key\(24\) = "(.*)"$', dump, re.M))
@@ -74,7 +52,8 @@ def test_it_brings_no_old_records(bed, volume, share):
     old = opened("old")
     numbers = inodes(volume, old)
     assert set(numbers) <= locked_inodes(three)
-    go_on_without(bed, three, faults.silence)
+    faults.silence(three)
+    bed.wait_healthy([one, two])
     for file in old:
         file.close()
     one.run("sh", "-c", f"rm {volume.path}/ca/old*")
@@ -83,7 +62,8 @@ def test_it_brings_no_old_records(bed, volume, share):
                     VACUUMED_S, 0.5)
     new = opened("new")
     assert len(set(numbers) & set(inodes(volume, new))) >= FILES // 2
-    return_of(bed)
+    faults.join(bed)
+    bed.wait_healthy()
     for file in new:
         assert other.call(raw.CREATE, raw.create_body(
             file.name, disposition=1)).status == SHARING_VIOLATION
@@ -103,10 +83,11 @@ def test_its_clients_go(bed, volume, share):
     with Witness(bed.client) as witness:
         witness.register(three.address, public_address(one), share)
         witness.begin()
-        go_on_without(bed, three, lambda node: faults.partition(
-            bed, [node], [one, two]))
+        faults.partition(bed, [three], [one, two])
+        bed.wait_healthy([one, two])
         taken = Handles(bed.clients[1], two, share).open("file", share=0)
-        return_of(bed)
+        faults.join(bed)
+        bed.wait_healthy()
         inside.conn.sock.settimeout(GONE_S)
         assert inside.conn.sock.recv(1) == b""
         assert witness.end(GONE_S)["status"] != 0

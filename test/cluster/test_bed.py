@@ -12,6 +12,8 @@ from bed.watch import Mounts
 from drive import Volume
 
 pytestmark = pytest.mark.patient
+relied_on = pytest.mark.soak("other tests rely on it all the time")
+
 
 @pytest.fixture(name="bed")
 def _bed(bed):
@@ -84,7 +86,7 @@ def test_users_are_separate(plain):
     assert refused.returncode != 0
 
 
-@pytest.mark.soak("other tests rely on it all the time")
+@relied_on
 def test_kill_and_rejoin(plain):
     """Survivors become healthy and serve the dead node's address; the
     node comes back with what the cluster knew."""
@@ -101,7 +103,7 @@ def test_kill_and_rejoin(plain):
     plain.client.smbclient(one.address, "plain", "cd after-kill")
 
 
-@pytest.mark.soak("other tests rely on it all the time")
+@relied_on
 @pytest.mark.parametrize("who", ["leader", "member"])
 def test_silence(plain, who):
     """A silent node is dropped by the others without any reset."""
@@ -121,7 +123,7 @@ def test_silence(plain, who):
     plain.wait_healthy(others)
 
 
-@pytest.mark.soak("other tests rely on it all the time")
+@relied_on
 def test_hang(bed):
     """A node that stands still is dropped; resumed, it comes back."""
     leader = bed.leader()
@@ -260,7 +262,7 @@ def test_second_bed_side_by_side(bed, new_bed, tmp_path):
     bed.wait_healthy(bed.nodes)
 
 
-@pytest.mark.soak("other tests rely on it all the time")
+@relied_on
 def test_ctdbd_killed_and_smbd_stopped(bed):
     """Single daemons can be hit; reset brings the node back."""
     leader = bed.leader()
@@ -298,7 +300,7 @@ def test_two_mounts_are_seen(bed):
             node.run("umount", "/mnt", check=False)
 
 
-@pytest.mark.soak("other tests rely on it all the time")
+@relied_on
 def test_orderly_stop_and_start(plain):
     """ctdb shutdown moves the address away, a start brings it back."""
     one, two, three = plain.nodes

@@ -12,24 +12,18 @@ import pytest
 from bed import checks, faults, proc
 from drive import Running, Stream
 from drive.handles import Handles, come_back, raw
+from drive.volume import CA_STACK
 from ca_server import (COLLISION, FILE_CLOSED, FILE_NOT_AVAILABLE, HERE as CA,
                        LOCK_CONFLICT, NAME_NOT_FOUND, NOT_GRANTED,
                        instance_create, is_persistent, persistent_create)
 from park_server import compiled_module
 
-STACK = "acl_xattr streams_xattr ca csv"
 GAP_MS = 5000
 BLOCK, BLOCKS = 4096, 20
 UNLOCK = 4
 SOAK = bool(os.environ.get("SOFS_SOAK"))
 RUNS = 3 if SOAK else 2
 KEPT_S, LATE_S = 8, 10
-
-
-@pytest.fixture(name="share")
-def _share(volume):
-    """The share "ca" on vol1, which node1 owns."""
-    return volume.make_share("ca", **{"vfs objects": STACK})
 
 
 def die(bed, node):
@@ -189,7 +183,7 @@ def _dying_share(bed, volume):
     """The share "dying" on vol1, with test/ca's fault points."""
     shutil.copy(compiled_module(CA / "vfs_die_test.c"), bed.dir / "modules")
     return volume.make_share("dying", **{
-        "vfs objects": STACK.replace(" csv", " die_test csv"),
+        "vfs objects": CA_STACK.replace(" csv", " die_test csv"),
         "die:file": "/tmp/die"})
 
 
@@ -241,7 +235,7 @@ def test_directory_above_is_renamed(bed, volume, share):
 
 def _others_wait(bed, volume, fault):
     """The handle is older than the time for which it is kept."""
-    share = volume.make_share("ca", **{"vfs objects": STACK,
+    share = volume.make_share("ca", **{"vfs objects": CA_STACK,
                                        "ca:timeout": KEPT_S})
     # whose connection ends with it
     holder = Handles(bed.client, bed.node(2), share)

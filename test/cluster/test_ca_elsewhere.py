@@ -3,22 +3,15 @@
 directories, and on a volume that has another owner by then. In soak: each
 death takes a quarter of a minute."""
 
-
 import pytest
 
 from bed import checks
 from drive.handles import Handles, come_back, raw
 from ca_server import FILE_NOT_AVAILABLE, LOCK_CONFLICT, NOT_GRANTED
-from test_ca import BLOCKS, STACK, UNLOCK, die, overwrite, rejoin
+from test_ca import BLOCKS, UNLOCK, die, overwrite, rejoin
 
 pytestmark = pytest.mark.soak("minutes")
 DIRECTORY = 1   # FILE_DIRECTORY_FILE
-
-
-@pytest.fixture(name="share")
-def _share(volume):
-    """The share "ca" on vol1, which node1 owns."""
-    return volume.make_share("ca", **{"vfs objects": STACK})
 
 
 def names_in(folder):

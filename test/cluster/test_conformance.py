@@ -16,6 +16,7 @@ import pytest
 from bed import samba
 from drive import Volume, accounted
 from drive.torture import passed, torture_once
+from drive.volume import CA_STACK
 
 HERE = pathlib.Path(__file__).resolve().parent
 REPORT = pathlib.Path(os.environ.get("SOFS_BUILD", samba.REPO / "build")) \
@@ -42,7 +43,7 @@ def _shares(bed):
     volume.make_share("qstock", "conf-stock", **{
         "vfs objects": "acl_xattr streams_xattr"})
     volume.make_share("qours", "conf-ours", **{
-        "vfs objects": "acl_xattr streams_xattr ca csv"})
+        "vfs objects": CA_STACK})
     with accounted(volume):
         yield ((bed.node(1).address, "qstock"),
                (bed.node(2).address, "qours"))

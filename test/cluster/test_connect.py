@@ -105,7 +105,7 @@ def test_owner_without_an_address(bed, volume):
     next connect goes there."""
     volume.make_share("hidden")
     two = bed.node(2)
-    two.run("/bed/etc/service", "smbd", "stop")
+    two.service("smbd", "stop")
     two.run("env", preloaded(bed, "no_addresses.c"), "smbd", "-D")
     try:
         logged = len(two.log())
@@ -114,8 +114,8 @@ def test_owner_without_an_address(bed, volume):
                 ANNOUNCED | TO_OWNER)
         assert NO_ADDRESS in two.log()[logged:]
     finally:
-        two.run("/bed/etc/service", "smbd", "stop", check=False)
-        two.run("/bed/etc/service", "smbd", "start")
+        two.service("smbd", "stop", check=False)
+        two.service("smbd", "start")
     with Connects(bed.client) as client:
         assert redirect_addresses(client.to(two.address, "hidden")) == (
             owner_addresses(bed.node(1)))

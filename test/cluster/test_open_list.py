@@ -7,20 +7,12 @@ import os
 import pathlib
 import random
 
-import pytest
-
 from bed import faults, proc
 from drive.handles import Handles, come_back
-from test_ca import STACK, die, rejoin
+from test_ca import die, rejoin
 
 DAMAGES = 30
 ASKED_S = 60
-
-
-@pytest.fixture(name="share")
-def _share(volume):
-    """The share "ca" on vol1, which node1 owns."""
-    return volume.make_share("ca", **{"vfs objects": STACK})
 
 
 def listed(node, *options):
@@ -46,9 +38,7 @@ def seconds_of(text):
 
 def database(node):
     """Where a node has its copy, as seen from outside."""
-    line, = [line for line in node.ctdb("-X", "getdbmap").splitlines()
-             if "|smbXsrv_open_global.tdb|" in line]
-    return pathlib.Path(node.root + line.split("|")[3])
+    return pathlib.Path(node.root + node.database("smbXsrv_open_global.tdb"))
 
 
 def test_every_node_tells(bed, volume, share):

@@ -20,7 +20,6 @@ import pytest
 from soak import Order, Plan, Run, Table
 
 
-
 def asked_for():
     """What the environment says."""
     def value(name, otherwise):

@@ -2,7 +2,6 @@
 """A cluster of two nodes and a third vote: the owner dies or falls silent
 while clients write; the other node goes on alone, by the third vote."""
 
-
 import pytest
 
 from bed import faults

@@ -322,8 +322,7 @@ class Bed:
     def service(self, name, *orders):
         """start, stop, status, on every node; each succeeds."""
         for node in self.nodes:
-            for order in orders:
-                node.run("/bed/etc/service", name, order)
+            node.service(name, *orders)
 
     def shared_dir(self, name, mode=0o777):
         """A directory below /shared that all nodes see; its path there."""

@@ -255,6 +255,17 @@ class Node:
         """Output of the ctdb tool."""
         return self.run("ctdb", *args, **kwargs).stdout
 
+    def database(self, name):
+        """Where it has its copy of one of CTDB's, as it sees it."""
+        line, = [line for line in self.ctdb("-X", "getdbmap").splitlines()
+                 if f"|{name}|" in line]
+        return line.split("|")[3]
+
+    def service(self, name, *orders, **kwargs):
+        """start, stop, status; each succeeds."""
+        for order in orders:
+            self.run("/bed/etc/service", name, order, **kwargs)
+
     def log(self, name="samba.log"):
         """Text of one of its logs."""
         path = self.dir / "log" / name

@@ -9,6 +9,7 @@ from bed.errors import BedError
 
 from .ledger import smbd_counters
 
+CA_STACK = "acl_xattr streams_xattr ca csv"     # ca above csv
 SHARE = {"vfs objects": "acl_xattr streams_xattr csv",
          "continuous availability": "yes"}
 

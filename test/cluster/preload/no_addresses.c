@@ -9,16 +9,7 @@ struct ctdbd_connection;
 
 int ctdbd_all_ip_foreach(struct ctdbd_connection *conn,
 			 bool include_node_ips, bool include_public_ips,
-			 int (*cb)(void), void *private_data);
-
-int ctdbd_all_ip_foreach(struct ctdbd_connection *conn,
-			 bool include_node_ips, bool include_public_ips,
 			 int (*cb)(void), void *private_data)
 {
-	(void)conn;
-	(void)include_node_ips;
-	(void)include_public_ips;
-	(void)cb;
-	(void)private_data;
 	return 0;
 }
